@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The run loop: enter the guest, come back, hand the exit to its handler, go round again. Read this first.
+ *
+ * Kicks. Whoever wants a vCPU's attention writes what it wants (a request bit, an IRR bit) and then calls host_kick(),
+ * which reads vcpu->mode and interrupts the vCPU's CPU only if that is IN_GUEST. The vCPU writes IN_GUEST, with interrupts off,
+ * and then reads the requests. Both sides have a full barrier between their write and their read, so either the kicker
+ * sees IN_GUEST (and its interrupt stays pending until VMRUN, which exits at once) or the vCPU sees the request.
+ */
+#include "run.h"
+
+bool vcpu_wants_to_run(struct vcpu *v)
+{
+	if (__atomic_load_n(&v->requests, __ATOMIC_ACQUIRE) & (1ull << REQ_UNBLOCK | 1ull << REQ_TRIPLE_FAULT))
+		return true;
+	if (__atomic_load_n(&v->apic.pending_init_sipi, __ATOMIC_ACQUIRE))
+		return true;
+	return v->mp_state == KVM_MP_STATE_RUNNABLE ||
+	       (v->mp_state == KVM_MP_STATE_HALTED && event_deliverable(v));
+}
+
+/* Not runnable: waits for an interrupt, an INIT or a SIPI, whichever this state wants. */
+static int wait_until_runnable(struct vcpu *v)
+{
+	host_block(v);
+	vcpu_take_request(v, REQ_UNBLOCK);
+	lapic_accept_init_sipi(v);
+	if (v->mp_state == KVM_MP_STATE_HALTED && event_deliverable(v)) {
+		v->mp_state = KVM_MP_STATE_RUNNABLE;
+		vcpu_request(v, REQ_EVENT);
+	}
+	if (host_signal_pending()) {
+		v->run->exit_reason = KVM_EXIT_INTR;
+		return -EINTR;
+	}
+	return RESUME;
+}
+
+/* Does what other threads asked for. RESUME, or EXIT_TO_USER with kvm_run filled in. */
+static int serve_requests(struct vcpu *v)
+{
+	if (vcpu_take_request(v, REQ_TRIPLE_FAULT)) {
+		v->run->exit_reason = KVM_EXIT_SHUTDOWN;
+		v->emul.waiting = 0;
+		return EXIT_TO_USER;
+	}
+	if (vcpu_take_request(v, REQ_IOAPIC_EOI)) {
+		v->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
+		v->run->eoi.vector = v->apic.eoi_vector;
+		return EXIT_TO_USER;
+	}
+	if (vcpu_take_request(v, REQ_IOAPIC_SCAN))
+		host_scan_ioapic_routes(v, v->apic.eoi_exit);
+	if (vcpu_take_request(v, REQ_CLOCK_UPDATE))
+		pv_clock_update(v);
+	if (vcpu_take_request(v, REQ_TLB_FLUSH))
+		vendor_flush_tlb(v);
+	if (__atomic_load_n(&v->apic.pending_init_sipi, __ATOMIC_ACQUIRE)) {
+		lapic_accept_init_sipi(v);
+		if (v->mp_state != KVM_MP_STATE_RUNNABLE)
+			return RESUME;
+	}
+	vcpu_take_request(v, REQ_UNBLOCK);
+	vcpu_take_request(v, REQ_CLEAN_EXIT);
+	return RESUME;
+}
+
+/* The VMM's PIC waits for the guest to take interrupts, and it can now. */
+static bool irq_window_exit(struct vcpu *v)
+{
+	if (!__atomic_load_n(&v->run->request_interrupt_window, __ATOMIC_RELAXED) || !event_ready_for_extint(v))
+		return false;
+	v->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+	return true;
+}
+
+/* One round: requests, events, the guest, the exit's handler. */
+static int enter_once(struct vcpu *v)
+{
+	int r;
+
+	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->apic.pending_init_sipi) {
+		r = serve_requests(v);
+		if (r <= 0 || v->mp_state != KVM_MP_STATE_RUNNABLE)
+			return r;
+	}
+	if (vcpu_take_request(v, REQ_EVENT) || v->run->request_interrupt_window) {
+		r = event_inject(v);
+		if (r <= 0)
+			return r;
+	}
+	if (v->apic.vapic_gpa)
+		lapic_sync_to_vapic(v);
+
+	host_preempt_disable();
+	host_irq_disable();
+	__atomic_store_n(&v->mode, IN_GUEST, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || host_work_pending()) {
+		__atomic_store_n(&v->mode, OUTSIDE_GUEST, __ATOMIC_RELEASE);
+		host_irq_enable();
+		host_preempt_enable();
+		return RESUME;
+	}
+	host_fpu_ready();
+	host_xstate_enter(v);
+	vendor_prepare(v);
+	host_trace_entry(v);
+	host_timing_enter();
+
+	vendor_enter(v);
+
+	__atomic_store_n(&v->mode, OUTSIDE_GUEST, __ATOMIC_RELEASE);
+	vendor_finish(v);
+	host_xstate_exit(v);
+	host_guest_ran();
+	host_trace_exit(v);
+	/* Interrupts that forced the exit run here, while the time still counts as the guest's. */
+	host_irq_enable();
+	host_interrupt_window();
+	host_irq_disable();
+	host_timing_exit();
+	host_irq_enable();
+	host_preempt_enable();
+
+	if (v->apic.vapic_gpa)
+		lapic_sync_from_vapic(v);
+	return vendor_handle_exit(v);
+}
+
+int vcpu_run(struct vcpu *v)
+{
+	int r;
+
+	for (;;) {
+		r = v->mp_state == KVM_MP_STATE_RUNNABLE ? enter_once(v) : wait_until_runnable(v);
+		if (r <= 0)
+			return r;
+		if (irq_window_exit(v))
+			return 0;
+		if (host_work_pending()) {
+			r = host_handle_work(v);
+			if (r) {
+				v->run->exit_reason = KVM_EXIT_INTR;
+				return r;
+			}
+		}
+	}
+}
+
+void vcpu_reset(struct vcpu *v, bool init)
+{
+	u64 type_family_model = 0x600;
+	u32 a = 1, c = 0;
+
+	if (cpuid_lookup(v, &a, &c))
+		type_family_model = a;
+	memset(v->regs, 0, sizeof(v->regs));
+	memset(v->dr, 0, sizeof(v->dr));
+	v->regs[R_DX] = type_family_model;
+	v->requests &= 1ull << REQ_IOAPIC_SCAN;
+	memset(&v->emul, 0, sizeof(v->emul));
+	event_reset(v);
+	vendor_reset(v, init);
+	if (!init) {
+		v->xcr0 = 1;
+		v->pkru = 0;
+		msr_reset(v);
+		pv_reset(v);
+	}
+	if (v->apic.present)
+		lapic_reset(v, init);
+	vcpu_request(v, REQ_EVENT);
+	vcpu_request(v, REQ_TLB_FLUSH);
+}
+
+void vcpu_start_at(struct vcpu *v, u8 vector)
+{
+	struct kvm_segment cs;
+
+	vcpu_get_segment(v, SEG_CS, &cs);
+	cs.selector = vector << 8;
+	cs.base = (u64)vector << 12;
+	vcpu_set_segment(v, SEG_CS, &cs);
+	vcpu_set_rip(v, 0);
+}
+
+int vcpu_create(struct vcpu *v, struct vm *vm, u32 id)
+{
+	int r;
+
+	v->vm = vm;
+	v->id = id;
+	v->ev.extint = -1;
+	r = vendor_create(v);
+	if (r)
+		return r;
+	if (vm->irqchip_split) {
+		r = lapic_create(v);
+		if (r) {
+			vendor_destroy(v);
+			return r;
+		}
+	}
+	v->msr.tsc_khz = vm->tsc_khz;
+	v->mp_state = !vm->irqchip_split || id == vm->bsp_id ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
+	vcpu_reset(v, false);
+	return 0;
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+	lapic_free(v);
+	cpuid_free(v);
+	vendor_destroy(v);
+}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The guest's address translation in software. A walk first reads the entries of all levels and finds the permissions, and only
+ * when the access is allowed sets accessed and dirty bits.
+ */
+#include "x86/vcpu.h"
+#include "x86/gva.h"
+
+#define PTE_PRESENT	(1ull << 0)
+#define PTE_WRITE	(1ull << 1)
+#define PTE_USER	(1ull << 2)
+#define PTE_ACCESSED	(1ull << 5)
+#define PTE_DIRTY	(1ull << 6)
+#define PTE_LARGE	(1ull << 7)
+#define PTE_NX		(1ull << 63)
+
+#define MAX_LEVELS	5
+#define MAX_RETRIES	16	/* of a walk whose entries another vCPU changes under us */
+
+/* How the guest's tables look. */
+struct format {
+	u8 levels;
+	u8 entry_size;		/* 4 or 8 */
+	u8 index_bits;		/* 10 or 9 */
+	bool pae;		/* three levels: the top one's entries have no permissions */
+	bool nx, pse;
+	u64 phys_mask;		/* address bits that the guest's CPU has */
+};
+
+/* What a walk found, level 0 the root's entry. */
+struct walk {
+	struct format f;
+	u8 depth;		/* entries read */
+	bool present, reserved, writable, user, nx;
+	u64 entry_gpa[MAX_LEVELS];
+	u64 entry[MAX_LEVELS];
+	u64 gpa;
+};
+
+static void paging_format(struct vcpu *v, struct format *f)
+{
+	u64 cr4 = vcpu_cr4(v), efer = vcpu_efer(v);
+	unsigned int bits = v->cpuid.maxphyaddr ? v->cpuid.maxphyaddr : 52;
+
+	*f = (struct format){ .levels = 2, .entry_size = 4, .index_bits = 10 };
+	f->phys_mask = (1ull << (bits < 52 ? bits : 52)) - 1;
+	f->pse = cr4 & CR4_PSE_BIT;
+	if (!(cr4 & CR4_PAE_BIT))
+		return;
+	f->entry_size = 8;
+	f->index_bits = 9;
+	f->pse = true;
+	f->nx = efer & EFER_NXE_BIT;
+	f->pae = !(efer & EFER_LMA_BIT);
+	f->levels = f->pae ? 3 : cr4 & CR4_LA57_BIT ? 5 : 4;
+}
+
+static u64 root_table(struct vcpu *v, const struct format *f)
+{
+	u64 cr3 = vcpu_cr3(v);
+
+	if (f->entry_size == 4)
+		return cr3 & 0xfffff000ull;
+	if (f->pae)
+		return cr3 & 0xffffffe0ull;
+	return cr3 & 0x000ffffffffff000ull & f->phys_mask;
+}
+
+/* How many bits of the linear address an entry at @level (0 the root) leaves untranslated. */
+static unsigned int level_shift(const struct format *f, unsigned int level)
+{
+	return 12 + f->index_bits * (f->levels - 1 - level);
+}
+
+static bool is_leaf(const struct format *f, unsigned int level, u64 entry)
+{
+	unsigned int above = f->levels - 1 - level;
+
+	if (!above)
+		return true;
+	if (!(entry & PTE_LARGE))
+		return false;
+	return above == 1 ? f->pse : above == 2 && !f->pae;
+}
+
+/* Bits that must be zero in a present @entry (APM vol. 2, 5.2 to 5.4). */
+static u64 reserved_bits(const struct format *f, unsigned int level, u64 entry)
+{
+	bool leaf = is_leaf(f, level, entry);
+	u64 high = 0x000fffffffffffffull & ~f->phys_mask, rsvd;
+	unsigned int above = f->levels - 1 - level;
+
+	if (f->entry_size == 4) {
+		if (!leaf || !above)
+			return 0;
+		/* PSE-36: entry bits 13 to 20 are address bits 32 to 39. */
+		return (1ull << 21) | ((high >> 32 & 0xff) << 13);
+	}
+	rsvd = high | (f->nx ? 0 : PTE_NX);
+	if (f->pae)
+		rsvd |= 0x7ff0000000000000ull;
+	if (f->pae && level == 0)
+		return rsvd | PTE_NX | 0x1e6;
+	if (leaf && above)
+		return rsvd | (((1ull << level_shift(f, level)) - 1) & ~0x1fffull);
+	return leaf || above < 3 ? rsvd : rsvd | PTE_LARGE;
+}
+
+static u64 leaf_address(const struct format *f, unsigned int level, u64 entry, u64 gva)
+{
+	u64 offset = (1ull << level_shift(f, level)) - 1;
+	u64 base;
+
+	if (f->entry_size == 4) {
+		base = entry & 0xffffffffull & ~offset;
+		if (level == 0)
+			base |= (entry >> 13 & 0xff) << 32;
+	} else {
+		base = entry & 0x000ffffffffff000ull & ~offset;
+	}
+	return base | (gva & offset);
+}
+
+static int read_entry(struct vcpu *v, const struct format *f, u64 gpa, u64 *entry)
+{
+	*entry = 0;
+	return host_guest_read(v->vm, gpa, entry, f->entry_size);
+}
+
+/* Reads the entries that translate @gva and gathers their permissions. Changes nothing. */
+static void walk_tables(struct vcpu *v, u64 gva, struct walk *w)
+{
+	const struct format *f = &w->f;
+	u64 table = root_table(v, f);
+	unsigned int level;
+
+	w->present = w->reserved = w->nx = false;
+	w->writable = w->user = true;
+	for (level = 0; level < f->levels; level++) {
+		u64 index = gva >> level_shift(f, level) & ((1ull << f->index_bits) - 1);
+		bool pdpte = f->pae && level == 0;
+		u64 entry;
+
+		if (pdpte)
+			index &= 3;
+		w->depth = level + 1;
+		w->entry_gpa[level] = table + index * f->entry_size;
+		if (read_entry(v, f, w->entry_gpa[level], &entry) || !(entry & PTE_PRESENT))
+			return;
+		w->entry[level] = entry;
+		if (entry & reserved_bits(f, level, entry)) {
+			w->reserved = true;
+			return;
+		}
+		if (!pdpte) {
+			w->writable &= !!(entry & PTE_WRITE);
+			w->user &= !!(entry & PTE_USER);
+			w->nx |= f->nx && (entry & PTE_NX);
+		}
+		if (is_leaf(f, level, entry)) {
+			w->gpa = leaf_address(f, level, entry, gva);
+			w->present = true;
+			return;
+		}
+		table = entry & (f->entry_size == 4 ? 0xfffff000ull : 0x000ffffffffff000ull);
+	}
+}
+
+/* Whether the access is allowed by what the walk found (APM vol. 2, 5.6). */
+static bool permitted(struct vcpu *v, const struct walk *w, unsigned int access, bool user)
+{
+	if (user && !w->user)
+		return false;
+	if ((access & GVA_FETCH) && (w->nx || (!user && w->user && (vcpu_cr4(v) & CR4_SMEP_BIT))))
+		return false;
+	if ((access & GVA_WRITE) && !w->writable && (user || (vcpu_cr0(v) & CR0_WP_BIT)))
+		return false;
+	/* SMAP: EFLAGS.AC excuses explicit accesses only. */
+	if (!user && w->user && !(access & GVA_FETCH) && (vcpu_cr4(v) & CR4_SMAP_BIT))
+		return !(access & GVA_SYSTEM) && (vcpu_rflags(v) & FLAG_AC);
+	return true;
+}
+
+static int page_fault(struct vcpu *v, const struct walk *w, u64 gva, unsigned int access, bool user,
+		      struct guest_fault *fault)
+{
+	bool shows_fetch = w->f.nx || (vcpu_cr4(v) & CR4_SMEP_BIT);
+
+	*fault = (struct guest_fault){ .vector = VEC_PF, .cr2 = gva };
+	if (w->present || w->reserved)
+		fault->error |= PF_PRESENT;
+	if (w->reserved)
+		fault->error |= PF_RSVD;
+	if (access & GVA_WRITE)
+		fault->error |= PF_WRITE;
+	if (user)
+		fault->error |= PF_USER;
+	if ((access & GVA_FETCH) && shows_fetch)
+		fault->error |= PF_FETCH;
+	return -EFAULT;
+}
+
+/*
+ * Sets accessed bits and the leaf's dirty bit. False if an entry has changed since the walk. Tables in memory that cannot be
+ * written stay as they are: a CPU's write to ROM has no effect either.
+ */
+static bool mark_used(struct vcpu *v, struct walk *w, bool write)
+{
+	unsigned int level;
+
+	for (level = 0; level < w->depth; level++) {
+		u64 want = PTE_ACCESSED;
+
+		if (w->f.pae && level == 0)
+			continue;
+		if (write && level == w->depth - 1u)
+			want |= PTE_DIRTY;
+		want |= w->entry[level];
+		if (want == w->entry[level])
+			continue;
+		if (host_guest_cmpxchg(v->vm, w->entry_gpa[level], w->entry[level], want, w->f.entry_size) == 1)
+			return false;
+	}
+	return true;
+}
+
+bool gva_canonical(struct vcpu *v, u64 gva)
+{
+	unsigned int shift = 64 - ((vcpu_cr4(v) & CR4_LA57_BIT) ? 57 : 48);
+
+	return (u64)((s64)(gva << shift) >> shift) == gva;
+}
+
+int gva_to_gpa(struct vcpu *v, u64 gva, unsigned int access, u64 *gpa, struct guest_fault *fault)
+{
+	bool user = vcpu_cpl(v) == 3 && !(access & GVA_SYSTEM);
+	struct walk w;
+	unsigned int retries;
+
+	if (!(vcpu_efer(v) & EFER_LMA_BIT)) {
+		gva &= 0xffffffffull;
+	} else if (!gva_canonical(v, gva)) {
+		*fault = (struct guest_fault){ .vector = VEC_GP };
+		return -EFAULT;
+	}
+	if (!(vcpu_cr0(v) & CR0_PG_BIT)) {
+		*gpa = gva;
+		return 0;
+	}
+	paging_format(v, &w.f);
+	for (retries = 0; retries < MAX_RETRIES; retries++) {
+		walk_tables(v, gva, &w);
+		if (!w.present || (!(access & GVA_PROBE) && !permitted(v, &w, access, user)))
+			return page_fault(v, &w, gva, access, user, fault);
+		if ((access & GVA_PROBE) || mark_used(v, &w, access & GVA_WRITE))
+			break;
+	}
+	*gpa = w.gpa;
+	return 0;
+}
+
+/* Whether the segment may be used this way, in protected mode (APM vol. 2, 4.7 and 4.12.2). */
+static bool segment_allows(const struct kvm_segment *s, unsigned int access)
+{
+	bool code = s->type & 8, read_write = s->type & 2;
+
+	if (s->unusable || !s->present || !s->s)
+		return false;
+	if (access & GVA_FETCH)
+		return code;
+	if (access & GVA_WRITE)
+		return !code && read_write;
+	return !code || read_write;
+}
+
+static bool within_limit(const struct kvm_segment *s, u64 offset, u32 size)
+{
+	u64 last = offset + size - 1;
+
+	/* Expand-down data segments: valid above the limit. */
+	if ((s->type & 0xc) == 4 && s->s)
+		return offset > s->limit && last <= (s->db ? 0xffffffffull : 0xffffull);
+	return last <= s->limit;
+}
+
+static int segment_fault(unsigned int seg, struct guest_fault *fault)
+{
+	*fault = (struct guest_fault){ .vector = seg == SEG_SS ? VEC_SS : VEC_GP };
+	return -EFAULT;
+}
+
+static int linear64(struct vcpu *v, unsigned int seg, u64 offset, u32 size, u64 *linear, struct guest_fault *fault)
+{
+	u64 base = 0;
+
+	if (seg == SEG_FS || seg == SEG_GS) {
+		struct kvm_segment s;
+
+		vcpu_get_segment(v, seg, &s);
+		base = s.base;
+	}
+	*linear = base + offset;
+	if (!gva_canonical(v, *linear) || !gva_canonical(v, *linear + size - 1))
+		return segment_fault(seg, fault);
+	return 0;
+}
+
+int seg_to_linear(struct vcpu *v, unsigned int seg, u64 offset, u32 size, unsigned int access, u64 *linear,
+		  struct guest_fault *fault)
+{
+	bool typed = (vcpu_cr0(v) & CR0_PE_BIT) && !(vcpu_rflags(v) & FLAG_VM);
+	struct kvm_segment s;
+
+	if (vcpu_is_64bit(v))
+		return linear64(v, seg, offset, size, linear, fault);
+	vcpu_get_segment(v, seg, &s);
+	if ((typed && !segment_allows(&s, access)) || !within_limit(&s, offset, size))
+		return segment_fault(seg, fault);
+	*linear = (s.base + offset) & 0xffffffffull;
+	return 0;
+}
+
+void gva_inject_fault(struct vcpu *v, const struct guest_fault *fault)
+{
+	if (fault->vector == VEC_PF)
+		event_page_fault(v, fault->cr2, fault->error);
+	else if (vcpu_cr0(v) & CR0_PE_BIT)
+		event_exception_error(v, fault->vector, fault->error);
+	else
+		event_exception(v, fault->vector);
+}

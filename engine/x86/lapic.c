@@ -1,0 +1,1040 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The local APIC: its registers, which interrupt goes where and when, IPIs, INIT and SIPI. Owns struct lapic but for the timer.
+ *
+ * Who writes what. Only the vCPU's own thread writes its registers, with these exceptions, which any thread may do at any time
+ * to any APIC: set bits in IRR and in irr_words, set and clear bits in TMR, set bits in esr_pending, store INIT and SIPI. Whoever
+ * does so then sets REQ_EVENT and kicks: the atomic operations are full barriers on x86, so either the vCPU sees the request before
+ * it enters the guest, or the kicker sees that it is in the guest (run.c).
+ */
+#include "run.h"
+
+#define REG_BIT(reg)		(1ull << ((reg) >> 4))
+#define REG_BITS8(reg)		(0xffull << ((reg) >> 4))
+/* The registers that exist in both forms and can be read. */
+#define READABLE_REGS \
+	(REG_BIT(LAPIC_ID) | REG_BIT(LAPIC_VERSION) | REG_BIT(LAPIC_TPR) | REG_BIT(LAPIC_PPR) | REG_BIT(LAPIC_LDR) | \
+	 REG_BIT(LAPIC_SVR) | REG_BITS8(LAPIC_ISR) | REG_BITS8(LAPIC_TMR) | REG_BITS8(LAPIC_IRR) | REG_BIT(LAPIC_ESR) | \
+	 REG_BIT(LAPIC_ICR) | REG_BIT(LAPIC_LVT_TIMER) | REG_BIT(LAPIC_LVT_THERMAL) | REG_BIT(LAPIC_LVT_PERF) | \
+	 REG_BIT(LAPIC_LVT_LINT0) | REG_BIT(LAPIC_LVT_LINT1) | REG_BIT(LAPIC_LVT_ERROR) | REG_BIT(LAPIC_TIMER_INITIAL) | \
+	 REG_BIT(LAPIC_TIMER_CURRENT) | REG_BIT(LAPIC_TIMER_DIVIDE))
+/* Those of the xAPIC page only, and EOI, which the page lets one read. */
+#define XAPIC_ONLY_REGS \
+	(REG_BIT(LAPIC_APR) | REG_BIT(LAPIC_EOI) | REG_BIT(LAPIC_REMOTE_READ) | REG_BIT(LAPIC_DFR) | REG_BIT(LAPIC_ICR_HIGH))
+
+#define LAPIC_PAGE_MASK		0xfffull
+#define LAPIC_END		0x400u	/* the registers' end in the page */
+#define LAPIC_VERSION_VALUE	0x00050014u	/* integrated APIC, LVT entries 0..5 */
+#define X2APIC_MSR_ICR		0x830u
+
+#define SVR_ENABLE		(1u << 8)
+#define SVR_WRITABLE		0x3ffu
+#define TPR_WRITABLE		0xffu
+#define LDR_WRITABLE		0xff000000u
+#define DFR_FIXED		0x0fffffffu
+#define DIVIDE_WRITABLE		0xbu
+
+#define LVT_VECTOR		0xffu
+#define LVT_MODE		(7u << 8)
+#define LVT_READ_ONLY		((1u << 12) | (1u << 14))	/* delivery status, remote IRR */
+#define LVT_PINS		((1u << 13) | (1u << 15))	/* polarity, trigger mode */
+#define LVT_LEVEL		(1u << 15)
+#define LVT_PERIODIC		(1u << 17)
+#define LVT_TSC_DEADLINE	(1u << 18)
+
+#define ICR_MODE		(7u << 8)
+#define ICR_LOGICAL		(1u << 11)
+#define ICR_BUSY		(1u << 12)
+#define ICR_ASSERT		(1u << 14)
+#define ICR_LEVEL		(1u << 15)
+#define ICR_SHORTHAND		(3u << 18)
+#define ICR_WRITABLE		(LVT_VECTOR | ICR_MODE | ICR_LOGICAL | ICR_ASSERT | ICR_LEVEL | ICR_SHORTHAND)
+
+#define ESR_SEND_ILLEGAL	(1u << 5)
+#define ESR_RECEIVE_ILLEGAL	(1u << 6)
+#define ESR_ILLEGAL_REG		(1u << 7)
+
+#define XAPIC_BROADCAST		0xffu
+#define X2APIC_BROADCAST	0xffffffffu
+
+/* Of a guest-physical address: at least, also before the VMM has set the CPUID, and at most. */
+#define MIN_PHYS_BITS		36
+#define MAX_PHYS_BITS		52
+
+#define PENDING_INIT		1u
+#define PENDING_SIPI		2u
+
+#define FIRST_VECTOR		16	/* vectors below are illegal in APIC interrupts */
+#define PRIORITY(vector)	((vector) & 0xf0)
+
+/* --- Bit arrays of 256 vectors: eight words, 16 bytes apart. --- */
+
+static u32 *vector_word(struct lapic *a, u32 array, u8 vector)
+{
+	return &a->regs[array / 4 + (vector >> 5) * 4];
+}
+
+static u32 vector_bit(u8 vector)
+{
+	return 1u << (vector & 31);
+}
+
+static int highest_bit(u32 word)
+{
+	return 31 - __builtin_clz(word);
+}
+
+/* Highest vector in ISR, looking from word @from down; -1 if none. */
+static int highest_isr(struct lapic *a, int from)
+{
+	for (int i = from; i >= 0; i--) {
+		u32 word = lapic_reg(a, LAPIC_ISR + i * 16);
+
+		if (word)
+			return i * 32 + highest_bit(word);
+	}
+	return -1;
+}
+
+/* First the bit, then its summary: irr_forget() relies on it. Any context. */
+static void irr_set(struct lapic *a, u8 vector)
+{
+	u32 word_bit = 1u << (vector >> 5);
+
+	__atomic_fetch_or(vector_word(a, LAPIC_IRR, vector), vector_bit(vector), __ATOMIC_SEQ_CST);
+	if (!(__atomic_load_n(&a->irr_words, __ATOMIC_SEQ_CST) & word_bit))
+		__atomic_fetch_or(&a->irr_words, word_bit, __ATOMIC_SEQ_CST);
+}
+
+/* IRR word @i was seen empty. If a bit came since, the summary bit is set again, by the sender or here. */
+static void irr_forget(struct lapic *a, u32 i)
+{
+	__atomic_fetch_and(&a->irr_words, ~(1u << i), __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&a->regs[LAPIC_IRR / 4 + i * 4], __ATOMIC_SEQ_CST))
+		__atomic_fetch_or(&a->irr_words, 1u << i, __ATOMIC_SEQ_CST);
+}
+
+int lapic_highest_irr(struct vcpu *v)
+{
+	struct lapic *a = &v->apic;
+	u32 words, word, i;
+
+	while ((words = __atomic_load_n(&a->irr_words, __ATOMIC_ACQUIRE))) {
+		i = highest_bit(words);
+		word = __atomic_load_n(&a->regs[LAPIC_IRR / 4 + i * 4], __ATOMIC_ACQUIRE);
+		if (word)
+			return i * 32 + highest_bit(word);
+		irr_forget(a, i);
+	}
+	return -1;
+}
+
+/* --- Priorities. --- */
+
+/* APM vol. 2, 16.6.4: the higher of the task priority and the class in service. */
+static void update_ppr(struct lapic *a)
+{
+	u32 tpr = lapic_reg(a, LAPIC_TPR);
+	u32 service = a->isr_top < 0 ? 0 : PRIORITY(a->isr_top);
+
+	lapic_set_reg(a, LAPIC_PPR, PRIORITY(tpr) >= service ? tpr : service);
+}
+
+/* What may be delivered changed: look again at the next entry, if there is anything to look for. */
+static void recheck_irr(struct vcpu *v)
+{
+	if (__atomic_load_n(&v->apic.irr_words, __ATOMIC_RELAXED))
+		vcpu_request(v, REQ_EVENT);
+}
+
+static void set_tpr(struct vcpu *v, u32 tpr)
+{
+	lapic_set_reg(&v->apic, LAPIC_TPR, tpr);
+	update_ppr(&v->apic);
+	recheck_irr(v);
+}
+
+void lapic_set_cr8(struct vcpu *v, u8 cr8)
+{
+	if (v->apic.present)
+		set_tpr(v, (u32)(cr8 & 15) << 4);
+}
+
+u8 lapic_get_cr8(struct vcpu *v)
+{
+	return v->apic.present ? lapic_reg(&v->apic, LAPIC_TPR) >> 4 : 0;
+}
+
+int lapic_pending_vector(struct vcpu *v)
+{
+	struct lapic *a = &v->apic;
+	int vector;
+
+	if (!__atomic_load_n(&a->irr_words, __ATOMIC_ACQUIRE) || !lapic_hw_enabled(a))
+		return -1;
+	vector = lapic_highest_irr(v);
+	return vector >= 0 && PRIORITY((u32)vector) > PRIORITY(lapic_reg(a, LAPIC_PPR)) ? vector : -1;
+}
+
+void lapic_ack(struct vcpu *v, u8 vector)
+{
+	struct lapic *a = &v->apic;
+	u32 *irr = vector_word(a, LAPIC_IRR, vector);
+
+	__atomic_fetch_and(irr, ~vector_bit(vector), __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(irr, __ATOMIC_RELAXED))
+		irr_forget(a, vector >> 5);
+	*vector_word(a, LAPIC_ISR, vector) |= vector_bit(vector);
+	a->isr_top = max(a->isr_top, (int)vector);
+	update_ppr(a);
+}
+
+bool lapic_vector_in_flight(struct vcpu *v, u8 vector)
+{
+	struct lapic *a = &v->apic;
+
+	if (!a->present)
+		return false;
+	return (__atomic_load_n(vector_word(a, LAPIC_IRR, vector), __ATOMIC_RELAXED) |
+		*vector_word(a, LAPIC_ISR, vector)) & vector_bit(vector);
+}
+
+/* APM vol. 2, 16.6.5: the highest interrupt in service is done. */
+static void end_of_interrupt(struct vcpu *v)
+{
+	struct lapic *a = &v->apic;
+	int vector = a->isr_top;
+
+	if (vector < 0)
+		return;
+	*vector_word(a, LAPIC_ISR, vector) &= ~vector_bit(vector);
+	a->isr_top = highest_isr(a, vector >> 5);
+	update_ppr(a);
+	host_trace_eoi(v, vector);
+	if (a->eoi_exit[vector >> 6] >> (vector & 63) & 1) {
+		a->eoi_vector = vector;
+		vcpu_request(v, REQ_IOAPIC_EOI);
+	}
+	recheck_irr(v);
+}
+
+/* --- Acceptance. --- */
+
+/* Messages can reach this APIC at all. */
+static bool reachable(const struct lapic *a)
+{
+	return a->present && lapic_hw_enabled(a);
+}
+
+/* The APIC is enabled by software too: it takes fixed interrupts. */
+static bool sw_enabled(const struct lapic *a)
+{
+	return lapic_reg(a, LAPIC_SVR) & SVR_ENABLE;
+}
+
+/* The trigger mode of the interrupt now in IRR, for its EOI. Atomics only when it changes. */
+static void set_trigger_mode(struct lapic *a, u8 vector, bool level)
+{
+	u32 *tmr = vector_word(a, LAPIC_TMR, vector);
+	u32 bit = vector_bit(vector);
+
+	if (level == !!(__atomic_load_n(tmr, __ATOMIC_RELAXED) & bit))
+		return;
+	if (level)
+		__atomic_fetch_or(tmr, bit, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_and(tmr, ~bit, __ATOMIC_RELAXED);
+}
+
+static void take_interrupt(struct vcpu *v, u8 vector, bool level, bool kick)
+{
+	set_trigger_mode(&v->apic, vector, level);
+	irr_set(&v->apic, vector);
+	vcpu_request(v, REQ_EVENT);
+	if (kick)
+		host_kick(v);
+}
+
+/* Notes an error for ESR and raises the error interrupt (APM vol. 2, 16.4.6) unless that error is noted already. Any context. */
+static void report_error(struct vcpu *v, u32 error)
+{
+	if (!(__atomic_fetch_or(&v->apic.esr_pending, error, __ATOMIC_SEQ_CST) & error))
+		lapic_lvt_fire(v, LAPIC_LVT_ERROR, true);
+}
+
+/* A fixed interrupt arrives at a reachable APIC. True if it takes it. Any context. */
+static bool accept_fixed(struct vcpu *v, u8 vector, bool level, u8 mode, bool kick)
+{
+	host_trace_apic_accept(v, mode, level, vector);
+	if (!sw_enabled(&v->apic))
+		return false;
+	if (unlikely(vector < FIRST_VECTOR)) {
+		report_error(v, ESR_RECEIVE_ILLEGAL);
+		return false;
+	}
+	take_interrupt(v, vector, level, kick);
+	return true;
+}
+
+void lapic_lvt_fire(struct vcpu *v, enum lapic_reg lvt, bool kick)
+{
+	u32 entry = lapic_reg(&v->apic, lvt);
+	u8 vector = entry & LVT_VECTOR;
+
+	if ((entry & LAPIC_LVT_MASKED) || !reachable(&v->apic))
+		return;
+	switch ((entry & LVT_MODE) >> 8) {
+	case APIC_FIXED:
+		/* An illegal vector of the error entry itself has nothing to report it with. */
+		if (lvt != LAPIC_LVT_ERROR || vector >= FIRST_VECTOR)
+			accept_fixed(v, vector, entry & LVT_LEVEL, APIC_FIXED, kick);
+		break;
+	case APIC_NMI:
+		host_trace_apic_accept(v, APIC_NMI, false, vector);
+		event_nmi(v);
+		break;
+	}
+}
+
+/* INIT forgets a start-up IPI that came before it. */
+static void queue_init(struct vcpu *v)
+{
+	__atomic_store_n(&v->apic.pending_init_sipi, PENDING_INIT, __ATOMIC_SEQ_CST);
+	vcpu_request(v, REQ_EVENT);
+	host_kick(v);
+}
+
+static void queue_sipi(struct vcpu *v, u8 vector)
+{
+	__atomic_store_n(&v->apic.sipi_vector, vector, __ATOMIC_RELAXED);
+	__atomic_fetch_or(&v->apic.pending_init_sipi, PENDING_SIPI, __ATOMIC_SEQ_CST);
+	vcpu_request(v, REQ_EVENT);
+	host_kick(v);
+}
+
+void lapic_accept_init_sipi(struct vcpu *v)
+{
+	u32 *pending = &v->apic.pending_init_sipi;
+
+	if (!v->apic.present || !__atomic_load_n(pending, __ATOMIC_ACQUIRE))
+		return;
+	if (__atomic_fetch_and(pending, ~PENDING_INIT, __ATOMIC_SEQ_CST) & PENDING_INIT) {
+		vcpu_reset(v, true);
+		v->mp_state = v->apic.base & APIC_BASE_BSP_BIT ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
+	}
+	if (!(__atomic_fetch_and(pending, ~PENDING_SIPI, __ATOMIC_SEQ_CST) & PENDING_SIPI))
+		return;
+	if (v->mp_state == KVM_MP_STATE_INIT_RECEIVED) {
+		vcpu_start_at(v, __atomic_load_n(&v->apic.sipi_vector, __ATOMIC_RELAXED));
+		v->mp_state = KVM_MP_STATE_RUNNABLE;
+	}
+}
+
+bool lapic_accepts_extint(struct vcpu *v)
+{
+	u32 lint0;
+
+	if (!reachable(&v->apic))
+		return true;
+	lint0 = lapic_reg(&v->apic, LAPIC_LVT_LINT0);
+	return !(lint0 & LAPIC_LVT_MASKED) && (lint0 & LVT_MODE) >> 8 == APIC_EXTINT;
+}
+
+/* --- Destinations. --- */
+
+static u32 x2apic_logical_id(u32 id)
+{
+	return (id >> 4) << 16 | 1u << (id & 15);
+}
+
+/*
+ * All APICs are meant. A 32-bit destination means them with all ones only. An 8-bit 0xff from an MSI means them too, except
+ * for APICs in x2APIC mode if the VMM asked for the architecture's rule (KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK).
+ */
+static bool is_broadcast(const struct vcpu *v, const struct vcpu *src, const struct apic_msg *msg)
+{
+	if (msg->x2apic_dest)
+		return msg->dest == X2APIC_BROADCAST;
+	return msg->dest == XAPIC_BROADCAST && (src || !v->vm->x2apic_no_bcast_quirk || !lapic_x2apic(&v->apic));
+}
+
+/* APM vol. 2, 16.6.1 (flat and cluster models) and 16.14 (x2APIC: 16 bits of cluster, one bit for each of its 16 APICs). */
+static bool matches_logical(const struct vcpu *v, u32 dest)
+{
+	const struct lapic *a = &v->apic;
+	u32 logical;
+
+	if (lapic_x2apic(a)) {
+		logical = x2apic_logical_id(v->id);
+		return dest >> 16 == logical >> 16 && (dest & logical & 0xffff);
+	}
+	if (dest > 0xff)
+		return false;
+	logical = lapic_reg(a, LAPIC_LDR) >> 24;
+	switch (lapic_reg(a, LAPIC_DFR) >> 28) {
+	case 0xf:
+		return dest & logical;
+	case 0:
+		return (dest >> 4 == logical >> 4 || dest >> 4 == 0xf) && (dest & logical & 0xf);
+	}
+	return false;
+}
+
+bool lapic_msg_matches(struct vcpu *v, struct vcpu *src, const struct apic_msg *msg)
+{
+	if (!reachable(&v->apic))
+		return false;
+	switch (msg->shorthand) {
+	case APIC_SELF:
+		return v == src;
+	case APIC_ALL:
+		return true;
+	case APIC_OTHERS:
+		return v != src;
+	}
+	if (is_broadcast(v, src, msg))
+		return true;
+	return msg->logical ? matches_logical(v, msg->dest) : msg->dest == v->id;
+}
+
+/* @msg arrives at @v, which it addresses. The number of vCPUs that took it: 0 or 1. */
+static int deliver_one(struct vcpu *v, struct vcpu *src, const struct apic_msg *msg)
+{
+	if (msg->delivery_mode <= APIC_LOWEST)
+		return accept_fixed(v, msg->vector, msg->level, msg->delivery_mode, v != src);
+	host_trace_apic_accept(v, msg->delivery_mode, msg->level, msg->vector);
+	switch (msg->delivery_mode) {
+	case APIC_NMI:
+		event_nmi(v);
+		return 1;
+	case APIC_INIT:
+		/* The level de-assert of old only synchronized arbitration ids. */
+		if (msg->level && !msg->assert)
+			return 0;
+		queue_init(v);
+		return 1;
+	case APIC_SIPI:
+		queue_sipi(v, msg->vector);
+		return 1;
+	}
+	return 0;	/* SMI is not supported; ExtINT has no sender but the PIC */
+}
+
+/*
+ * Lowest priority: one of those addressed, the one whose PPR is lowest. Among equals the search's start decides, which depends on
+ * the vector: one vector stays on one vCPU while it is idle, and different vectors spread.
+ */
+static int deliver_lowest(struct vm *vm, struct vcpu *src, const struct apic_msg *msg)
+{
+	u32 nr = min_t(u32, __atomic_load_n(&vm->max_id, __ATOMIC_RELAXED) + 1, VM_MAX_VCPUS);
+	u32 start = msg->vector % nr;
+	struct vcpu *best = NULL;
+	u32 best_ppr = 0;
+
+	for (u32 i = 0; i < nr; i++) {
+		struct vcpu *v = vm_vcpu(vm, start + i < nr ? start + i : start + i - nr);
+		u32 ppr;
+
+		if (!v || !lapic_msg_matches(v, src, msg) || !sw_enabled(&v->apic))
+			continue;
+		ppr = lapic_reg(&v->apic, LAPIC_PPR);
+		if (!best || ppr < best_ppr) {
+			best = v;
+			best_ppr = ppr;
+		}
+	}
+	return best ? deliver_one(best, src, msg) : 0;
+}
+
+/* One vCPU is meant, and its id is the destination. */
+static bool is_unicast(const struct apic_msg *msg)
+{
+	return !msg->shorthand && !msg->logical && msg->dest != (msg->x2apic_dest ? X2APIC_BROADCAST : XAPIC_BROADCAST);
+}
+
+int lapic_deliver(struct vm *vm, struct vcpu *src, const struct apic_msg *msg)
+{
+	struct vcpu *v;
+	int count = 0;
+	u32 i;
+
+	if (is_unicast(msg)) {
+		v = vm_vcpu(vm, msg->dest);
+		return v && reachable(&v->apic) ? deliver_one(v, src, msg) : 0;
+	}
+	if (msg->delivery_mode == APIC_LOWEST)
+		return deliver_lowest(vm, src, msg);
+	vm_for_each_vcpu(vm, v, i)
+		if (lapic_msg_matches(v, src, msg))
+			count += deliver_one(v, src, msg);
+	return count;
+}
+
+void lapic_decode_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data, struct apic_msg *msg)
+{
+	u32 dest = address_lo >> 12 & 0xff;
+	bool redirect = address_lo & (1u << 3);
+
+	if (vm->x2apic_ids32)
+		dest |= address_hi & 0xffffff00u;
+	*msg = (struct apic_msg){
+		.dest = dest,
+		.vector = data & 0xff,
+		.delivery_mode = data >> 8 & 7,
+		.logical = address_lo & (1u << 2),
+		.level = data & (1u << 15),
+		.assert = true,
+		.x2apic_dest = dest > 0xff,
+	};
+	/* The redirection hint asks for one of a logical group. */
+	if (redirect && msg->logical && msg->delivery_mode == APIC_FIXED)
+		msg->delivery_mode = APIC_LOWEST;
+}
+
+int lapic_deliver_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data)
+{
+	struct apic_msg msg;
+
+	lapic_decode_msi(vm, address_lo, address_hi, data, &msg);
+	return lapic_deliver(vm, NULL, &msg);
+}
+
+/* --- IPIs. --- */
+
+static void send_ipi(struct vcpu *v, u32 icr, u32 dest)
+{
+	struct apic_msg msg = {
+		.dest = dest,
+		.vector = icr & LVT_VECTOR,
+		.delivery_mode = (icr & ICR_MODE) >> 8,
+		.shorthand = (icr & ICR_SHORTHAND) >> 18,
+		.logical = icr & ICR_LOGICAL,
+		.level = icr & ICR_LEVEL,
+		.assert = icr & ICR_ASSERT,
+		.x2apic_dest = lapic_x2apic(&v->apic),
+	};
+
+	host_trace_apic_ipi(icr, dest);
+	if (msg.delivery_mode <= APIC_LOWEST && msg.vector < FIRST_VECTOR) {
+		report_error(v, ESR_SEND_ILLEGAL);
+		return;
+	}
+	lapic_deliver(v->vm, v, &msg);
+}
+
+/* A fixed interrupt to @dest by number: what lapic_deliver would do, without a message. */
+static void send_unicast(struct vcpu *v, u32 icr, u32 dest)
+{
+	struct vcpu *target = vm_vcpu(v->vm, dest);
+
+	host_trace_apic_ipi(icr, dest);
+	if (target && reachable(&target->apic))
+		accept_fixed(target, icr & LVT_VECTOR, icr & ICR_LEVEL, APIC_FIXED, target != v);
+}
+
+int lapic_icr_write(struct vcpu *v, u64 icr)
+{
+	u32 low = (u32)icr, dest = icr >> 32;
+
+	if (unlikely(low & ~(ICR_WRITABLE | ICR_BUSY)))
+		return 1;
+	low &= ~ICR_BUSY;
+	v->apic.x2apic_icr = (u64)dest << 32 | low;
+	if (likely(!(low & (ICR_SHORTHAND | ICR_LOGICAL | ICR_MODE)) && dest != X2APIC_BROADCAST &&
+		   (low & LVT_VECTOR) >= FIRST_VECTOR))
+		send_unicast(v, low, dest);
+	else
+		send_ipi(v, low, dest);
+	host_trace_apic(v, true, LAPIC_ICR, icr);
+	return 0;
+}
+
+static void self_ipi(struct vcpu *v, u8 vector)
+{
+	host_trace_apic_ipi((u32)APIC_SELF << 18 | vector, 0);
+	if (vector < FIRST_VECTOR)
+		report_error(v, ESR_SEND_ILLEGAL);
+	else
+		accept_fixed(v, vector, false, APIC_FIXED, false);
+}
+
+/* --- Registers. --- */
+
+/* Bits of the LVT entry @reg that can be written. */
+static u32 lvt_writable(struct vcpu *v, u32 reg)
+{
+	switch (reg) {
+	case LAPIC_LVT_TIMER:
+		return LVT_VECTOR | LAPIC_LVT_MASKED | LVT_PERIODIC | (v->cpuid.has_tsc_deadline ? LVT_TSC_DEADLINE : 0);
+	case LAPIC_LVT_THERMAL:
+	case LAPIC_LVT_PERF:
+		return LVT_VECTOR | LAPIC_LVT_MASKED | LVT_MODE;
+	case LAPIC_LVT_LINT0:
+	case LAPIC_LVT_LINT1:
+		return LVT_VECTOR | LAPIC_LVT_MASKED | LVT_MODE | LVT_PINS;
+	default:
+		return LVT_VECTOR | LAPIC_LVT_MASKED;
+	}
+}
+
+static void write_lvt(struct vcpu *v, u32 reg, u32 value)
+{
+	struct lapic *a = &v->apic;
+
+	value &= lvt_writable(v, reg);
+	if (!sw_enabled(a))
+		value |= LAPIC_LVT_MASKED;
+	if (reg == LAPIC_LVT_TIMER)
+		lapic_timer_set_lvt(v, value);
+	else
+		lapic_set_reg(a, reg, value);
+}
+
+/* Software-disabling masks every LVT entry, and they stay masked (APM vol. 2, 16.4.8). */
+static void write_svr(struct vcpu *v, u32 value)
+{
+	struct lapic *a = &v->apic;
+
+	lapic_set_reg(a, LAPIC_SVR, value & SVR_WRITABLE);
+	if (sw_enabled(a))
+		return;
+	for (u32 reg = LAPIC_LVT_TIMER; reg <= LAPIC_LVT_ERROR; reg += 16)
+		lapic_set_reg(a, reg, lapic_reg(a, reg) | LAPIC_LVT_MASKED);
+}
+
+/* The register @reg as a read sees it: some are computed. */
+static u32 read_reg(struct vcpu *v, u32 reg)
+{
+	struct lapic *a = &v->apic;
+
+	switch (reg) {
+	case LAPIC_ID:
+		return lapic_x2apic(a) ? v->id : v->id << 24;
+	case LAPIC_LDR:
+		return lapic_x2apic(a) ? x2apic_logical_id(v->id) : lapic_reg(a, LAPIC_LDR);
+	case LAPIC_VERSION:
+		return LAPIC_VERSION_VALUE;
+	case LAPIC_TIMER_CURRENT:
+		return lapic_timer_current(v);
+	default:
+		return lapic_reg(a, reg);
+	}
+}
+
+/* A write to an existing register, its value not yet cut to the bits that can be written. */
+static void write_reg(struct vcpu *v, u32 reg, u32 value)
+{
+	struct lapic *a = &v->apic;
+
+	switch (reg) {
+	case LAPIC_EOI:
+		end_of_interrupt(v);
+		return;
+	case LAPIC_TPR:
+		set_tpr(v, value & TPR_WRITABLE);
+		return;
+	case LAPIC_TIMER_INITIAL:
+		lapic_timer_set_initial(v, value);
+		return;
+	case LAPIC_TIMER_DIVIDE:
+		lapic_timer_set_divide(v, value & DIVIDE_WRITABLE);
+		return;
+	case LAPIC_SVR:
+		write_svr(v, value);
+		return;
+	case LAPIC_ESR:
+		lapic_set_reg(a, LAPIC_ESR, __atomic_exchange_n(&a->esr_pending, 0, __ATOMIC_SEQ_CST));
+		return;
+	case LAPIC_LVT_TIMER:
+	case LAPIC_LVT_THERMAL:
+	case LAPIC_LVT_PERF:
+	case LAPIC_LVT_LINT0:
+	case LAPIC_LVT_LINT1:
+	case LAPIC_LVT_ERROR:
+		write_lvt(v, reg, value);
+		return;
+	}
+}
+
+/* The registers that only the xAPIC page lets one write. True if @reg is one. */
+static bool write_xapic_reg(struct vcpu *v, u32 reg, u32 value)
+{
+	struct lapic *a = &v->apic;
+
+	switch (reg) {
+	case LAPIC_LDR:
+		lapic_set_reg(a, LAPIC_LDR, value & LDR_WRITABLE);
+		vcpu_request(v, REQ_IOAPIC_SCAN);
+		return true;
+	case LAPIC_DFR:
+		lapic_set_reg(a, LAPIC_DFR, value | DFR_FIXED);
+		vcpu_request(v, REQ_IOAPIC_SCAN);
+		return true;
+	case LAPIC_ICR_HIGH:
+		lapic_set_reg(a, LAPIC_ICR_HIGH, value & LDR_WRITABLE);
+		return true;
+	case LAPIC_ICR:
+		lapic_set_reg(a, LAPIC_ICR, value & ICR_WRITABLE);
+		send_ipi(v, value & ICR_WRITABLE, lapic_reg(a, LAPIC_ICR_HIGH) >> 24);
+		return true;
+	}
+	return false;
+}
+
+/* --- The page. --- */
+
+/* Whether @gpa is the APIC page's. *@hole: the page is there but no xAPIC behind it. */
+static bool page_claimed(struct vcpu *v, u64 gpa, bool *hole)
+{
+	struct lapic *a = &v->apic;
+
+	if (!a->present || (gpa ^ a->base) & ~LAPIC_PAGE_MASK)
+		return false;
+	*hole = !lapic_hw_enabled(a) || lapic_x2apic(a);
+	return !*hole || !(v->vm->disabled_quirks & KVM_X86_QUIRK_LAPIC_MMIO_HOLE);
+}
+
+static bool reg_exists(u32 reg, u64 which)
+{
+	return reg < LAPIC_END && which >> (reg >> 4) & 1;
+}
+
+/* Only the first four bytes of each sixteen hold the register (APM vol. 2, 16.3.2); the others read as 0. */
+bool lapic_mmio_read(struct vcpu *v, u64 gpa, u32 len, void *data)
+{
+	u32 offset = gpa & LAPIC_PAGE_MASK, reg = offset & ~15u, value = 0;
+	bool hole;
+
+	if (!page_claimed(v, gpa, &hole))
+		return false;
+	memset(data, hole ? 0xff : 0, len);
+	if (hole)
+		return true;
+	if (reg_exists(reg, READABLE_REGS | XAPIC_ONLY_REGS))
+		value = read_reg(v, reg);
+	else
+		report_error(v, ESR_ILLEGAL_REG);
+	host_trace_apic(v, false, reg, value);
+	offset &= 15;
+	if (offset < sizeof(value) && len <= sizeof(value) - offset)
+		memcpy(data, (u8 *)&value + offset, len);
+	return true;
+}
+
+bool lapic_mmio_write(struct vcpu *v, u64 gpa, u32 len, const void *data)
+{
+	u32 reg = gpa & LAPIC_PAGE_MASK, value;
+	bool hole;
+
+	if (!page_claimed(v, gpa, &hole))
+		return false;
+	if (hole || len != sizeof(value) || (reg & 15))
+		return true;
+	memcpy(&value, data, sizeof(value));
+	host_trace_apic(v, true, reg, value);
+	if (!reg_exists(reg, READABLE_REGS | XAPIC_ONLY_REGS))
+		report_error(v, ESR_ILLEGAL_REG);
+	else if (!write_xapic_reg(v, reg, value))
+		write_reg(v, reg, value);
+	return true;
+}
+
+/* --- The x2APIC's MSRs. --- */
+
+/* The offset of the register that is MSR 0x800..0x8ff. */
+static u32 x2apic_reg(u32 msr)
+{
+	return (msr & 0xff) << 4;
+}
+
+int lapic_x2apic_read(struct vcpu *v, u32 msr, u64 *value)
+{
+	u32 reg = x2apic_reg(msr);
+
+	if (!v->apic.present || !lapic_x2apic(&v->apic) || !reg_exists(reg, READABLE_REGS))
+		return 1;
+	*value = reg == LAPIC_ICR ? v->apic.x2apic_icr : read_reg(v, reg);
+	host_trace_apic(v, false, reg, *value);
+	return 0;
+}
+
+/* The x2APIC register @reg can be written; *@bits: those that need not be 0. */
+static bool x2apic_writable(struct vcpu *v, u32 reg, u32 *bits)
+{
+	switch (reg) {
+	case LAPIC_EOI:
+	case LAPIC_ESR:
+		*bits = 0;
+		return true;
+	case LAPIC_TPR:
+		*bits = TPR_WRITABLE;
+		return true;
+	case LAPIC_SELF_IPI:
+		*bits = LVT_VECTOR;
+		return true;
+	case LAPIC_TIMER_INITIAL:
+		*bits = ~0u;
+		return true;
+	case LAPIC_TIMER_DIVIDE:
+		*bits = DIVIDE_WRITABLE;
+		return true;
+	case LAPIC_SVR:
+		*bits = SVR_WRITABLE;
+		return true;
+	case LAPIC_LVT_TIMER:
+	case LAPIC_LVT_THERMAL:
+	case LAPIC_LVT_PERF:
+	case LAPIC_LVT_LINT0:
+	case LAPIC_LVT_LINT1:
+	case LAPIC_LVT_ERROR:
+		*bits = lvt_writable(v, reg) | LVT_READ_ONLY;
+		return true;
+	}
+	return false;
+}
+
+int lapic_x2apic_write(struct vcpu *v, u32 msr, u64 value)
+{
+	u32 reg = x2apic_reg(msr), bits;
+
+	if (!v->apic.present || !lapic_x2apic(&v->apic))
+		return 1;
+	if (msr == X2APIC_MSR_ICR)
+		return lapic_icr_write(v, value);
+	if (!x2apic_writable(v, reg, &bits) || value & ~(u64)bits)
+		return 1;
+	host_trace_apic(v, true, reg, value);
+	if (reg == LAPIC_SELF_IPI)
+		self_ipi(v, value);
+	else
+		write_reg(v, reg, value);
+	return 0;
+}
+
+/* --- Life. --- */
+
+int lapic_create(struct vcpu *v)
+{
+	u64 pa;
+
+	v->apic.regs = host_pages_alloc(0, &pa);
+	if (!v->apic.regs)
+		return -ENOMEM;
+	v->apic.present = true;
+	lapic_reset(v, false);
+	return 0;
+}
+
+void lapic_free(struct vcpu *v)
+{
+	if (!v->apic.present)
+		return;
+	host_timer_cancel(v);
+	v->apic.present = false;
+	host_pages_free(v->apic.regs, 0);
+	v->apic.regs = NULL;
+}
+
+/* APM vol. 2, 16.3.3 (table 16-2's reset values); what is 0 there and what is computed is 0 here. */
+static void reset_regs(struct vcpu *v)
+{
+	struct lapic *a = &v->apic;
+
+	lapic_timer_reset(v);
+	for (u32 reg = 0; reg < LAPIC_END; reg += 16)
+		lapic_set_reg(a, reg, 0);
+	lapic_set_reg(a, LAPIC_DFR, ~0u);
+	lapic_set_reg(a, LAPIC_SVR, 0xff);
+	for (u32 reg = LAPIC_LVT_TIMER; reg <= LAPIC_LVT_ERROR; reg += 16)
+		lapic_set_reg(a, reg, LAPIC_LVT_MASKED);
+	if ((a->base & APIC_BASE_BSP_BIT) && !(v->vm->disabled_quirks & KVM_X86_QUIRK_LINT0_REENABLED))
+		lapic_set_reg(a, LAPIC_LVT_LINT0, APIC_EXTINT << 8);
+	a->isr_top = -1;
+	a->x2apic_icr = 0;
+	__atomic_store_n(&a->esr_pending, 0, __ATOMIC_RELAXED);
+}
+
+void lapic_reset(struct vcpu *v, bool init)
+{
+	struct lapic *a = &v->apic;
+	u64 bsp = v->id == v->vm->bsp_id ? APIC_BASE_BSP_BIT : 0;
+
+	if (!init) {
+		__atomic_store_n(&a->base, APIC_DEFAULT_BASE | APIC_BASE_ENABLE_BIT | bsp, __ATOMIC_RELAXED);
+		__atomic_store_n(&a->pending_init_sipi, 0, __ATOMIC_SEQ_CST);
+		a->sipi_vector = 0;
+	}
+	reset_regs(v);
+	vcpu_request(v, REQ_IOAPIC_SCAN);
+}
+
+/* Off, xAPIC, x2APIC: which a base value asks for; the bit pattern that is none of them is x2APIC without enable. */
+static u64 mode_bits(u64 base)
+{
+	return base & (APIC_BASE_ENABLE_BIT | APIC_BASE_X2APIC_BIT);
+}
+
+/* The guest may go from off to xAPIC, from there to x2APIC, and from any to off (APM vol. 2, 16.9). */
+static bool transition_allowed(u64 from, u64 to)
+{
+	if (mode_bits(from) == mode_bits(to) || !mode_bits(to))
+		return true;
+	if (!mode_bits(from))
+		return mode_bits(to) == APIC_BASE_ENABLE_BIT;
+	return mode_bits(to) != APIC_BASE_ENABLE_BIT;
+}
+
+/* Bits of the base MSR that @v's guest (or with @host the VMM, which may not have set the CPUID yet) may set. */
+static u64 base_allowed(struct vcpu *v, bool host)
+{
+	u32 width = host ? MAX_PHYS_BITS : clamp_t(u32, v->cpuid.maxphyaddr, MIN_PHYS_BITS, MAX_PHYS_BITS);
+	u64 bits = APIC_BASE_BSP_BIT | APIC_BASE_ENABLE_BIT | (((1ull << width) - 1) & ~LAPIC_PAGE_MASK);
+
+	if (v->apic.present && (host || v->cpuid.has_x2apic))
+		bits |= APIC_BASE_X2APIC_BIT;
+	return bits;
+}
+
+int lapic_set_base(struct vcpu *v, u64 value, bool host)
+{
+	struct lapic *a = &v->apic;
+	u64 old = a->base;
+
+	if (value & ~base_allowed(v, host) || mode_bits(value) == APIC_BASE_X2APIC_BIT)
+		return 1;
+	if (!host && !transition_allowed(old, value))
+		return 1;
+	__atomic_store_n(&a->base, value, __ATOMIC_RELAXED);
+	if (!a->present || mode_bits(old) == mode_bits(value))
+		return 0;
+	/* What a disabled APIC held is lost; one that becomes an x2APIC starts with the ICR it had, its destination gone. */
+	if (!lapic_hw_enabled(a))
+		reset_regs(v);
+	else if (lapic_x2apic(a))
+		a->x2apic_icr = lapic_reg(a, LAPIC_ICR);
+	vcpu_request(v, REQ_EVENT);
+	vcpu_request(v, REQ_IOAPIC_SCAN);
+	return 0;
+}
+
+/* --- State for the VMM. --- */
+
+static void save_reg(struct kvm_lapic_state *s, u32 reg, u32 value)
+{
+	memcpy(s->regs + reg, &value, sizeof(value));
+}
+
+static u32 saved_reg(const struct kvm_lapic_state *s, u32 reg)
+{
+	u32 value;
+
+	memcpy(&value, s->regs + reg, sizeof(value));
+	return value;
+}
+
+void lapic_get_state(struct vcpu *v, struct kvm_lapic_state *s)
+{
+	struct lapic *a = &v->apic;
+
+	memset(s, 0, sizeof(*s));
+	if (!a->present)
+		return;
+	for (u32 reg = 0; reg < LAPIC_END; reg += 16)
+		save_reg(s, reg, read_reg(v, reg));
+	if (!lapic_x2apic(a))
+		return;
+	save_reg(s, LAPIC_ICR, (u32)a->x2apic_icr);
+	save_reg(s, LAPIC_ICR_HIGH, a->x2apic_icr >> 32);
+	if (!v->vm->x2apic_ids32)
+		save_reg(s, LAPIC_ID, v->id << 24);
+}
+
+/* The request, service and trigger-mode bits, without the vectors that cannot be. */
+static void load_vectors(struct lapic *a, const struct kvm_lapic_state *s)
+{
+	u32 words = 0;
+
+	for (u32 i = 0; i < 8; i++) {
+		u32 legal = i ? ~0u : ~0u << FIRST_VECTOR;
+		u32 irr = saved_reg(s, LAPIC_IRR + i * 16) & legal;
+
+		lapic_set_reg(a, LAPIC_ISR + i * 16, saved_reg(s, LAPIC_ISR + i * 16) & legal);
+		lapic_set_reg(a, LAPIC_TMR + i * 16, saved_reg(s, LAPIC_TMR + i * 16) & legal);
+		lapic_set_reg(a, LAPIC_IRR + i * 16, irr);
+		words |= (u32)!!irr << i;
+	}
+	__atomic_fetch_or(&a->irr_words, words, __ATOMIC_SEQ_CST);
+	a->isr_top = highest_isr(a, 7);
+}
+
+/*
+ * The other registers, cut to the bits that a guest could have set. An APIC disabled by software may still have LINT0 open: VMMs
+ * reset the boot processor's so, as reset_regs() does.
+ */
+static void load_regs(struct vcpu *v, const struct kvm_lapic_state *s)
+{
+	struct lapic *a = &v->apic;
+
+	lapic_set_reg(a, LAPIC_TPR, saved_reg(s, LAPIC_TPR) & TPR_WRITABLE);
+	lapic_set_reg(a, LAPIC_LDR, lapic_x2apic(a) ? 0 : saved_reg(s, LAPIC_LDR) & LDR_WRITABLE);
+	lapic_set_reg(a, LAPIC_DFR, saved_reg(s, LAPIC_DFR) | DFR_FIXED);
+	lapic_set_reg(a, LAPIC_SVR, saved_reg(s, LAPIC_SVR) & SVR_WRITABLE);
+	lapic_set_reg(a, LAPIC_ESR, saved_reg(s, LAPIC_ESR) & 0xff);
+	lapic_set_reg(a, LAPIC_ICR, saved_reg(s, LAPIC_ICR) & ICR_WRITABLE);
+	lapic_set_reg(a, LAPIC_ICR_HIGH, lapic_x2apic(a) ? 0 : saved_reg(s, LAPIC_ICR_HIGH) & LDR_WRITABLE);
+	a->x2apic_icr = (u64)saved_reg(s, LAPIC_ICR_HIGH) << 32 | (saved_reg(s, LAPIC_ICR) & ICR_WRITABLE);
+	for (u32 reg = LAPIC_LVT_TIMER; reg <= LAPIC_LVT_ERROR; reg += 16)
+		lapic_set_reg(a, reg, saved_reg(s, reg) & lvt_writable(v, reg));
+	lapic_set_reg(a, LAPIC_TIMER_INITIAL, saved_reg(s, LAPIC_TIMER_INITIAL));
+	lapic_set_reg(a, LAPIC_TIMER_DIVIDE, saved_reg(s, LAPIC_TIMER_DIVIDE) & DIVIDE_WRITABLE);
+}
+
+int lapic_set_state(struct vcpu *v, const struct kvm_lapic_state *s)
+{
+	struct lapic *a = &v->apic;
+	u64 tscdeadline = a->timer.tscdeadline;
+	bool id32;
+
+	if (!a->present)
+		return -EINVAL;
+	id32 = lapic_x2apic(a) && v->vm->x2apic_ids32;
+	if (saved_reg(s, LAPIC_ID) != (id32 ? v->id : v->id << 24))
+		return -EINVAL;
+	lapic_timer_reset(v);
+	load_vectors(a, s);
+	load_regs(v, s);
+	update_ppr(a);
+	lapic_timer_load(v, saved_reg(s, LAPIC_TIMER_CURRENT), tscdeadline);
+	vcpu_request(v, REQ_EVENT);
+	vcpu_request(v, REQ_IOAPIC_SCAN);
+	return 0;
+}
+
+/* --- The page that the VMM's patched guest code reads instead of the TPR (QEMU's kvmvapic). --- */
+
+void lapic_sync_to_vapic(struct vcpu *v)
+{
+	struct lapic *a = &v->apic;
+	int irr;
+	u8 page[4];
+
+	if (!a->present || !a->vapic_gpa)
+		return;
+	irr = lapic_highest_irr(v);
+	page[0] = lapic_reg(a, LAPIC_TPR);
+	page[1] = a->isr_top < 0 ? 0 : PRIORITY(a->isr_top);
+	page[2] = 0;
+	page[3] = irr < 0 ? 0 : irr;
+	host_guest_write(v->vm, a->vapic_gpa, page, sizeof(page));
+}
+
+void lapic_sync_from_vapic(struct vcpu *v)
+{
+	struct lapic *a = &v->apic;
+	u8 tpr;
+
+	if (!a->present || !a->vapic_gpa || host_guest_read(v->vm, a->vapic_gpa, &tpr, sizeof(tpr)))
+		return;
+	if (tpr != lapic_reg(a, LAPIC_TPR))
+		set_tpr(v, tpr);
+}

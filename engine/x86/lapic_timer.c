@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The APIC timer (APM vol. 2, 16.4.1; TSC deadline: Intel SDM vol. 3, 10.5.4.1). The APIC bus runs at 1 GHz, so one count is
+ * divide nanoseconds. Owns struct lapic_timer.
+ *
+ * The host's timer is only a reminder: when it fires, timer.pending makes the vCPU's thread look, and that thread decides from
+ * the registers whether the timer really expired. An expiry that raced with the guest's disarming or re-arming is dropped there.
+ */
+#include "x86/vcpu.h"
+
+enum timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE };
+
+/* A shorter period is stretched: a guest may not keep the host busy with its ticks. KVM's default min_timer_period_us. */
+#define MIN_PERIOD_NS		200000ull
+/* Deadlines further away than this are armed in steps: the conversion to ns stays within 63 bits whatever the rate. */
+#define MAX_TSC_DELTA		(1ull << 42)
+
+static enum timer_mode mode_of(u32 lvt)
+{
+	return lvt >> 17 & 3;
+}
+
+static enum timer_mode timer_mode(const struct lapic *a)
+{
+	return mode_of(lapic_reg(a, LAPIC_LVT_TIMER));
+}
+
+/* One-shot or periodic. Mode 3 is reserved: nothing counts. */
+static bool counts(enum timer_mode mode)
+{
+	return mode == TIMER_ONE_SHOT || mode == TIMER_PERIODIC;
+}
+
+static u64 period_ns(const struct lapic *a)
+{
+	u64 ns = (u64)lapic_reg(a, LAPIC_TIMER_INITIAL) * a->timer.divide;
+
+	return timer_mode(a) == TIMER_PERIODIC ? max(ns, (u64)MIN_PERIOD_NS) : ns;
+}
+
+/* The divide configuration's bits 3, 1 and 0 are one number: 0 divides by 2, 6 by 128, 7 by 1. */
+static u32 divisor(u32 divide_config)
+{
+	u32 n = (divide_config & 3) | (divide_config >> 1 & 4);
+
+	return 1u << ((n + 1) & 7);
+}
+
+static void arm(struct vcpu *v, u64 expires_ns)
+{
+	v->apic.timer.expires_ns = expires_ns;
+	host_timer_arm(v, expires_ns);
+}
+
+static void stop(struct vcpu *v)
+{
+	struct lapic_timer *t = &v->apic.timer;
+
+	if (t->expires_ns) {
+		t->expires_ns = 0;
+		host_timer_cancel(v);
+	}
+	__atomic_store_n(&t->pending, 0, __ATOMIC_RELAXED);
+}
+
+/* Counts down from @count; 0 stops. */
+static void count_from(struct vcpu *v, u32 count)
+{
+	struct lapic *a = &v->apic;
+	u64 ns = (u64)count * a->timer.divide;
+
+	if (!count || !counts(timer_mode(a))) {
+		stop(v);
+		return;
+	}
+	if (count == lapic_reg(a, LAPIC_TIMER_INITIAL))
+		ns = period_ns(a);
+	__atomic_store_n(&a->timer.pending, 0, __ATOMIC_RELAXED);
+	arm(v, host_now_ns() + ns);
+}
+
+/* Waits for timer.tscdeadline, or fires at once if it has passed. */
+static void deadline_start(struct vcpu *v)
+{
+	struct lapic_timer *t = &v->apic.timer;
+	u64 khz = v->msr.tsc_khz ? v->msr.tsc_khz : host_tsc_khz();
+	u64 tsc, delta;
+
+	if (!t->tscdeadline) {
+		stop(v);
+		return;
+	}
+	tsc = msr_guest_tsc(v);
+	if (t->tscdeadline <= tsc) {
+		t->tscdeadline = 0;
+		stop(v);
+		lapic_lvt_fire(v, LAPIC_LVT_TIMER, false);
+		return;
+	}
+	__atomic_store_n(&t->pending, 0, __ATOMIC_RELAXED);
+	delta = min(t->tscdeadline - tsc, (u64)MAX_TSC_DELTA);
+	arm(v, host_now_ns() + host_muldiv(delta, 1000000, khz) + 1);
+}
+
+void lapic_timer_set_lvt(struct vcpu *v, u32 lvt)
+{
+	struct lapic *a = &v->apic;
+	enum timer_mode old = timer_mode(a), new = mode_of(lvt);
+
+	if (old != new && !(counts(old) && counts(new))) {
+		stop(v);
+		a->timer.tscdeadline = 0;
+		lapic_set_reg(a, LAPIC_TIMER_INITIAL, 0);
+	}
+	lapic_set_reg(a, LAPIC_LVT_TIMER, lvt);
+}
+
+void lapic_timer_set_initial(struct vcpu *v, u32 count)
+{
+	struct lapic *a = &v->apic;
+
+	if (!counts(timer_mode(a)))
+		return;
+	lapic_set_reg(a, LAPIC_TIMER_INITIAL, count);
+	count_from(v, count);
+}
+
+void lapic_timer_set_divide(struct vcpu *v, u32 divide)
+{
+	struct lapic *a = &v->apic;
+	u32 current_count = lapic_timer_current(v);
+
+	lapic_set_reg(a, LAPIC_TIMER_DIVIDE, divide);
+	if (a->timer.divide == divisor(divide))
+		return;
+	a->timer.divide = divisor(divide);
+	if (current_count)
+		count_from(v, current_count);
+}
+
+u32 lapic_timer_current(struct vcpu *v)
+{
+	struct lapic *a = &v->apic;
+	u64 now, left, period;
+
+	if (!a->timer.expires_ns || !counts(timer_mode(a)))
+		return 0;
+	now = host_now_ns();
+	if (a->timer.expires_ns > now) {
+		left = a->timer.expires_ns - now;
+	} else {
+		if (timer_mode(a) == TIMER_ONE_SHOT)
+			return 0;
+		period = period_ns(a);
+		left = period - (now - a->timer.expires_ns) % period;
+	}
+	left = (left + a->timer.divide - 1) / a->timer.divide;
+	return min(left, (u64)lapic_reg(a, LAPIC_TIMER_INITIAL));
+}
+
+u64 lapic_get_tscdeadline(struct vcpu *v)
+{
+	return v->apic.timer.tscdeadline;
+}
+
+void lapic_set_tscdeadline(struct vcpu *v, u64 value)
+{
+	if (!v->apic.present || timer_mode(&v->apic) != TIMER_TSC_DEADLINE)
+		return;
+	v->apic.timer.tscdeadline = value;
+	deadline_start(v);
+}
+
+void lapic_timer_rearm(struct vcpu *v)
+{
+	if (v->apic.timer.tscdeadline)
+		deadline_start(v);
+}
+
+void lapic_timer_expired(struct vcpu *v)
+{
+	__atomic_store_n(&v->apic.timer.pending, 1, __ATOMIC_RELAXED);
+	vcpu_request(v, REQ_EVENT);
+	host_kick(v);
+}
+
+bool lapic_timer_pending(struct vcpu *v)
+{
+	return __atomic_load_n(&v->apic.timer.pending, __ATOMIC_ACQUIRE);
+}
+
+/* The one-shot or periodic timer's expiry, if it is one. */
+static void count_expired(struct vcpu *v)
+{
+	struct lapic *a = &v->apic;
+	u64 expires = a->timer.expires_ns, now = host_now_ns(), period;
+
+	if (!expires)
+		return;
+	if (expires > now) {	/* this was the expiry of an earlier arming */
+		arm(v, expires);
+		return;
+	}
+	lapic_lvt_fire(v, LAPIC_LVT_TIMER, false);
+	if (timer_mode(a) == TIMER_ONE_SHOT) {
+		a->timer.expires_ns = 0;
+		return;
+	}
+	/* Ticks that nobody could take are one tick; the next one keeps the phase. */
+	period = period_ns(a);
+	arm(v, expires + ((now - expires) / period + 1) * period);
+}
+
+void lapic_timer_deliver(struct vcpu *v)
+{
+	if (!__atomic_exchange_n(&v->apic.timer.pending, 0, __ATOMIC_ACQUIRE))
+		return;
+	if (counts(timer_mode(&v->apic)))
+		count_expired(v);
+	else if (v->apic.timer.tscdeadline)
+		deadline_start(v);
+}
+
+void lapic_timer_reset(struct vcpu *v)
+{
+	struct lapic_timer *t = &v->apic.timer;
+
+	stop(v);
+	t->tscdeadline = 0;
+	t->divide = divisor(0);
+}
+
+void lapic_timer_load(struct vcpu *v, u32 current_count, u64 tscdeadline)
+{
+	struct lapic *a = &v->apic;
+	u32 initial = lapic_reg(a, LAPIC_TIMER_INITIAL);
+	enum timer_mode mode = timer_mode(a);
+
+	a->timer.divide = divisor(lapic_reg(a, LAPIC_TIMER_DIVIDE));
+	if (mode == TIMER_TSC_DEADLINE) {
+		a->timer.tscdeadline = tscdeadline;
+		deadline_start(v);
+	} else if (current_count || mode == TIMER_PERIODIC) {
+		count_from(v, current_count ? min(current_count, initial) : initial);
+	} else if (mode == TIMER_ONE_SHOT && initial) {
+		/* Expired, or the VMM does not save the count (QEMU): a tick too many is harmless, a lost one hangs the guest. */
+		arm(v, host_now_ns());
+	}
+}

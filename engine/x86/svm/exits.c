@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What each SVM exit means (APM vol. 2, appendix C): one handler per reason, reached by a switch that the compiler must not turn
+ * into a table. Every handler leaves its instruction completed, or faulted, or waiting for the VMM (exit.h).
+ */
+#include "run.h"
+#include "x86/svm/svm.h"
+#include "x86/insn.h"
+
+/* Where the instruction that exited ends. False if it is not @name any more (the guest changed it): it runs again. */
+static bool find_next_rip(struct vcpu *v, enum insn_name name, u64 *next)
+{
+	int length;
+
+	if (svm.nrip && VMCB(v)->c.next_rip) {
+		*next = VMCB(v)->c.next_rip;
+		return true;
+	}
+	length = emulate_length(v, name);
+	*next = vcpu_rip(v) + length;
+	return length;
+}
+
+static int skip(struct vcpu *v, enum insn_name name)
+{
+	u64 next;
+
+	if (find_next_rip(v, name, &next))
+		vcpu_advance_to(v, next);
+	return RESUME;
+}
+
+static int inject_ud(struct vcpu *v)
+{
+	event_exception(v, VEC_UD);
+	return RESUME;
+}
+
+static int inject_gp(struct vcpu *v)
+{
+	event_exception_error(v, VEC_GP, 0);
+	return RESUME;
+}
+
+static int internal_error(struct vcpu *v, u32 suberror, u64 data)
+{
+	struct kvm_run *run = v->run;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = suberror;
+	run->internal.ndata = 2;
+	run->internal.data[0] = data;
+	run->internal.data[1] = host_cpu();
+	return EXIT_TO_USER;
+}
+
+static int handle_cpuid(struct vcpu *v)
+{
+	u64 next;
+
+	if (!find_next_rip(v, INSN_CPUID, &next))
+		return RESUME;
+	cpuid_execute(v);
+	vcpu_advance_to(v, next);
+	return RESUME;
+}
+
+static int handle_rdmsr(struct vcpu *v)
+{
+	u32 index = v->regs[R_CX];
+	u64 next, value = 0;
+	int fault;
+
+	if (!find_next_rip(v, INSN_RDMSR, &next))
+		return RESUME;
+	fault = msr_read(v, index, &value, false);
+	host_trace_msr(false, index, fault ? 0 : value, fault);
+	if (fault)
+		return inject_gp(v);
+	v->regs[R_AX] = (u32)value;
+	v->regs[R_DX] = value >> 32;
+	vcpu_advance_to(v, next);
+	return RESUME;
+}
+
+static int handle_wrmsr(struct vcpu *v)
+{
+	u32 index = v->regs[R_CX];
+	u64 next, value = (u32)v->regs[R_AX] | v->regs[R_DX] << 32;
+	int fault;
+
+	if (!find_next_rip(v, INSN_WRMSR, &next))
+		return RESUME;
+	fault = msr_write(v, index, value, false);
+	host_trace_msr(true, index, value, fault);
+	if (fault)
+		return inject_gp(v);
+	vcpu_advance_to(v, next);
+	return RESUME;
+}
+
+static int handle_hlt(struct vcpu *v)
+{
+	skip(v, INSN_HLT);
+	if (!v->apic.present) {
+		v->run->exit_reason = KVM_EXIT_HLT;
+		return EXIT_TO_USER;
+	}
+	v->mp_state = KVM_MP_STATE_HALTED;
+	return RESUME;
+}
+
+/* EXITINFO1 of IOIO (15.10.2): bit 0 in, 2 string, 4..6 size, 16.. port; EXITINFO2 is the next RIP. */
+static int handle_io(struct vcpu *v)
+{
+	u32 info = VMCB(v)->c.exit_info_1;
+	u8 size = info >> 4 & 7;
+	bool in = info & 1;
+
+	if (info & (1u << 2))
+		return emulate_pio_string(v, info >> 16, size, in);
+	return emulate_pio(v, info >> 16, size, in, VMCB(v)->c.exit_info_2);
+}
+
+static int handle_npf(struct vcpu *v)
+{
+	u64 gpa = VMCB(v)->c.exit_info_2;
+	u32 error = VMCB(v)->c.exit_info_1;
+	int r;
+
+	host_trace_page_fault(v, gpa, VMCB(v)->c.exit_info_1);
+	r = npt_fault(v, gpa, error);
+	if (r != NPT_MMIO)
+		return r;
+	/* The CPU was delivering an event through this address: there is no instruction to execute. */
+	if (VMCB(v)->c.exit_int_info & EVENT_VALID)
+		return internal_error(v, KVM_INTERNAL_ERROR_DELIVERY_EV, VMCB(v)->c.exit_int_info);
+	return emulate_mmio(v);
+}
+
+static int handle_vmmcall(struct vcpu *v)
+{
+	u64 next;
+
+	if (!find_next_rip(v, INSN_VMMCALL, &next))
+		return RESUME;
+	pv_hypercall(v);
+	vcpu_advance_to(v, next);
+	return RESUME;
+}
+
+/* Which GPR a MOV to a control register reads: from the CPU if it says so (EXITINFO1 bit 63), else from the instruction. */
+static bool find_mov_cr(struct vcpu *v, u8 cr, u64 *value, u64 *next)
+{
+	u64 info = VMCB(v)->c.exit_info_1;
+	struct insn insn;
+
+	if (svm.decode_assists && (info >> 63) && find_next_rip(v, INSN_MOV_CR, next)) {
+		*value = v->regs[info & 0xf];
+	} else {
+		if (emulate_fetch_decode(v, &insn) || insn.name != INSN_MOV_CR || insn.opcode != 0x22)
+			return false;
+		/* LOCK MOV CR0 is another way to name CR8 (APM vol. 3, MOV CRn). */
+		if (insn.reg != cr && !(cr == 8 && insn.lock && insn.reg == 0))
+			return false;
+		*value = v->regs[insn.rm & 0xf];
+		*next = vcpu_rip(v) + insn.length;
+	}
+	if (!vcpu_is_64bit(v))
+		*value = (u32)*value;
+	return true;
+}
+
+/* CR4's rules that depend on the mode (APM vol. 2, 3.1.3 and 5.5.1). */
+static bool cr4_write_legal(struct vcpu *v, u64 cr4)
+{
+	u64 old = vcpu_cr4(v);
+	bool lma = vcpu_efer(v) & EFER_LMA_BIT;
+
+	if (!cr4_valid(v, cr4))
+		return false;
+	if (lma && (!(cr4 & CR4_PAE_BIT) || ((old ^ cr4) & CR4_LA57_BIT)))
+		return false;
+	if ((cr4 & CR4_PCIDE_BIT) && !(old & CR4_PCIDE_BIT))
+		return lma && !(vcpu_cr3(v) & 0xfff);
+	return true;
+}
+
+static int handle_cr4_write(struct vcpu *v)
+{
+	u64 value, next;
+
+	if (!find_mov_cr(v, 4, &value, &next))
+		return RESUME;
+	host_trace_cr(4, value);
+	if (!cr4_write_legal(v, value))
+		return inject_gp(v);
+	/* The CPU would have flushed for a change of these; any other change needs no flush, but none is frequent. */
+	if ((vcpu_cr4(v) ^ value) & (CR4_PGE_BIT | CR4_PSE_BIT | CR4_PAE_BIT | CR4_PCIDE_BIT | CR4_SMEP_BIT | CR4_LA57_BIT))
+		vendor_flush_tlb(v);
+	vendor_set_cr4(v, value);
+	vcpu_advance_to(v, next);
+	return RESUME;
+}
+
+static int handle_cr8_write(struct vcpu *v)
+{
+	u64 value, next;
+	u8 old;
+
+	if (!find_mov_cr(v, 8, &value, &next))
+		return RESUME;
+	host_trace_cr(8, value);
+	if (value > 15)
+		return inject_gp(v);
+	vcpu_advance_to(v, next);
+	if (v->apic.present) {
+		lapic_set_cr8(v, value);
+		vcpu_request(v, REQ_EVENT);
+		return RESUME;
+	}
+	old = v->run->cr8;
+	lapic_set_cr8(v, value);
+	if (value >= old)
+		return RESUME;
+	v->run->exit_reason = KVM_EXIT_SET_TPR;
+	return EXIT_TO_USER;
+}
+
+static int handle_dr_access(struct vcpu *v)
+{
+	/* Hand the registers over and run the instruction again: DR6 and DR7 are the VMCB's anyway. */
+	v->hw.guest_dr = true;
+	VMCB(v)->c.intercepts[ICPT_DR] = 0;
+	return RESUME;
+}
+
+static int handle_db(struct vcpu *v)
+{
+	if (v->hw.nmi_singlestep) {
+		bool guests = v->hw.nmi_singlestep_flags & FLAG_TF;
+
+		svm_end_nmi_singlestep(v);
+		vcpu_request(v, REQ_EVENT);
+		if (!guests) {
+			/* The step was ours; breakpoints that hit with it are the guest's. */
+			VMCB(v)->s.dr6 &= ~(1ull << 14);
+			if (!(VMCB(v)->s.dr6 & 0xf))
+				return RESUME;
+		}
+	}
+	event_exception(v, VEC_DB);
+	return RESUME;
+}
+
+static int handle_iret(struct vcpu *v)
+{
+	VMCB(v)->c.intercepts[ICPT_MISC1] &= ~ICPT1_IRET;
+	v->hw.nmi_iret = true;
+	v->hw.nmi_iret_rip = vcpu_rip(v);
+	vcpu_request(v, REQ_EVENT);
+	return RESUME;
+}
+
+static int handle_vintr(struct vcpu *v)
+{
+	VMCB(v)->c.intercepts[ICPT_MISC1] &= ~ICPT1_VINTR;
+	VMCB(v)->c.int_ctl &= ~V_IRQ_BIT;
+	vcpu_request(v, REQ_EVENT);
+	return RESUME;
+}
+
+/* XSETBV (APM vol. 4): CPL 0 was checked by the CPU. */
+static int handle_xsetbv(struct vcpu *v)
+{
+	u64 next, value = (u32)v->regs[R_AX] | v->regs[R_DX] << 32;
+
+	if (!find_next_rip(v, INSN_XSETBV, &next))
+		return RESUME;
+	if ((u32)v->regs[R_CX] || !vcpu_xcr0_valid(v, value))
+		return inject_gp(v);
+	v->xcr0 = value;
+	vcpu_advance_to(v, next);
+	return RESUME;
+}
+
+/* Without MONITOR in the guest's CPUID, MWAIT is a no-op or undefined, as the VMM chose (KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS). */
+static int handle_mwait(struct vcpu *v, enum insn_name name)
+{
+	if (v->vm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+		return inject_ud(v);
+	return skip(v, name);
+}
+
+static int handle_shutdown(struct vcpu *v)
+{
+	/* The VMCB's state is undefined now (15.14.3): INIT it, and tell the VMM. */
+	vcpu_reset(v, true);
+	v->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	return EXIT_TO_USER;
+}
+
+static int handle_failed_entry(struct vcpu *v)
+{
+	v->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	v->run->fail_entry.hardware_entry_failure_reason = v->hw.exit_code;
+	v->run->fail_entry.cpu = host_cpu();
+	return EXIT_TO_USER;
+}
+
+/* The rare ones, apart from the hot switch. */
+static int handle_rare_exit(struct vcpu *v)
+{
+	switch (v->hw.exit_code) {
+	case SVM_EXIT_WRITE_CR4:
+		return handle_cr4_write(v);
+	case SVM_EXIT_WRITE_CR8:
+		return handle_cr8_write(v);
+	case SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR0 + 7:
+	case SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7:
+		return handle_dr_access(v);
+	case SVM_EXIT_EXCP_BASE + VEC_DB:
+		return handle_db(v);
+	case SVM_EXIT_EXCP_BASE + VEC_AC:
+		event_exception_error(v, VEC_AC, 0);
+		return RESUME;
+	case SVM_EXIT_EXCP_BASE + VEC_MC:	/* vendor_finish gave it to the host */
+	case SVM_EXIT_SMI:
+	case SVM_EXIT_INIT:
+		return RESUME;
+	case SVM_EXIT_IRET:
+		return handle_iret(v);
+	case SVM_EXIT_RDPMC:
+		return inject_gp(v);		/* no counters are offered */
+	case SVM_EXIT_INVD:
+		return skip(v, INSN_INVD);
+	case SVM_EXIT_WBINVD:
+		return skip(v, INSN_WBINVD);
+	case SVM_EXIT_XSETBV:
+		return handle_xsetbv(v);
+	case SVM_EXIT_MONITOR:
+		return handle_mwait(v, INSN_MONITOR);
+	case SVM_EXIT_MWAIT:
+	case SVM_EXIT_MWAIT_COND:
+		return handle_mwait(v, INSN_MWAIT);
+	case SVM_EXIT_INVLPGA: case SVM_EXIT_VMRUN: case SVM_EXIT_VMLOAD: case SVM_EXIT_VMSAVE: case SVM_EXIT_STGI:
+	case SVM_EXIT_CLGI: case SVM_EXIT_SKINIT: case SVM_EXIT_RDTSCP: case SVM_EXIT_RDPRU: case SVM_EXIT_INVLPGB:
+	case SVM_EXIT_INVPCID: case SVM_EXIT_TLBSYNC:
+		return inject_ud(v);		/* not in the guest's CPUID */
+	case SVM_EXIT_SHUTDOWN:
+		return handle_shutdown(v);
+	case (u32)SVM_EXIT_ERR:
+		return handle_failed_entry(v);
+	}
+	return internal_error(v, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, v->hw.exit_code);
+}
+
+int vendor_handle_exit(struct vcpu *v)
+{
+	switch (v->hw.exit_code) {
+	case SVM_EXIT_MSR:
+		return VMCB(v)->c.exit_info_1 ? handle_wrmsr(v) : handle_rdmsr(v);
+	case SVM_EXIT_HLT:
+		return handle_hlt(v);
+	case SVM_EXIT_INTR:
+	case SVM_EXIT_NMI:
+		return RESUME;
+	case SVM_EXIT_VINTR:
+		return handle_vintr(v);
+	case SVM_EXIT_NPF:
+		return handle_npf(v);
+	case SVM_EXIT_IOIO:
+		return handle_io(v);
+	case SVM_EXIT_CPUID:
+		return handle_cpuid(v);
+	case SVM_EXIT_VMMCALL:
+		return handle_vmmcall(v);
+	case SVM_EXIT_PAUSE:
+		host_yield();
+		return skip(v, INSN_PAUSE);
+	}
+	return handle_rare_exit(v);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Between the SVM files: the world switch, what svm.c tells exits.c.
+ */
+#ifndef EXEUNT_SVM_H
+#define EXEUNT_SVM_H
+
+#include "x86/vcpu.h"
+
+/* switch.S. Interrupts off; from the first instruction to the last no per-CPU data of the kernel is reachable. */
+void svm_world_switch(struct vcpu *v, u64 guest_vmcb_pa, u64 host_vmcb_pa, u64 host_spec_ctrl);
+
+/* The exit ended or interrupted IRET's intercept: NMIs may be taken again. vCPU thread. */
+void svm_nmi_unmask(struct vcpu *v);
+/* Stops the single step that watches for the end of IRET; gives the guest its own TF back. */
+void svm_end_nmi_singlestep(struct vcpu *v);
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * AMD's side of the vendor interface: the per-vCPU SVM state, and the register accessors that the rest of the engine calls.
+ * A VMX build finds its own vendor.h on the include path; the linker binds the functions.
+ */
+#ifndef EXEUNT_SVM_VENDOR_H
+#define EXEUNT_SVM_VENDOR_H
+
+#include "host.h"
+#include "x86/regs.h"
+#include "x86/svm/asid.h"
+#include "x86/svm/vmcb.h"
+
+struct vcpu;
+struct vm;
+struct kvm_segment;
+
+struct vendor_vcpu {
+	u64 spec_ctrl;		/* the guest's; this and the next: offsets known to switch.S */
+	u32 spec_ctrl_passed;	/* the guest writes SPEC_CTRL without an exit */
+	struct vmcb *vmcb;
+	u64 vmcb_pa;
+	u64 *msrpm;		/* two pages: a set bit intercepts */
+	u64 msrpm_pa;
+	struct asid asid;
+	bool event_given;	/* the VMCB holds an event that the next entry delivers (the CPU clears the field itself) */
+	bool nmi_iret;		/* IRET of the NMI handler was intercepted and not yet executed */
+	u64 nmi_iret_rip;
+	bool nmi_singlestep;	/* TF is ours: to see IRET end */
+	u64 nmi_singlestep_flags;
+	bool guest_dr;		/* DR0..3 hold the guest's values while it runs */
+	u32 exit_code;		/* of the last exit; 0xffffffff when VMRUN failed */
+};
+
+#define VMCB(v) ((v)->hw.vmcb)
+
+/* What the CPU offers (CPUID 8000_000Ah); filled by svm_init. */
+struct svm_features {
+	u32 nr_asids;
+	bool nrip, flush_by_asid, decode_assists, clean_bits, pause_filter, pause_threshold, tsc_scaling, v_spec_ctrl;
+};
+extern struct svm_features svm;
+
+/*
+ * Reads the features and makes the tables that all VMs share. -EOPNOTSUPP with a reason logged if the CPU lacks SVM or nested paging;
+ * -ENOMEM. Undone by svm_exit. May sleep.
+ */
+int svm_init(void);
+void svm_exit(void);
+
+/*
+ * Accessors, as macros over VMCB(v) so that they need no complete struct vcpu here. vCPU thread only.
+ */
+#define vcpu_rip(v)		(VMCB(v)->s.rip)
+#define vcpu_rflags(v)		(VMCB(v)->s.rflags)
+#define vcpu_cr0(v)		(VMCB(v)->s.cr0)
+#define vcpu_cr2(v)		(VMCB(v)->s.cr2)
+#define vcpu_cr3(v)		(VMCB(v)->s.cr3)
+#define vcpu_cr4(v)		(VMCB(v)->s.cr4)
+#define vcpu_efer(v)		(VMCB(v)->s.efer & ~EFER_SVME_BIT)
+#define vcpu_cpl(v)		(VMCB(v)->s.cpl)
+#define vcpu_set_cr2(v, x)	((void)(VMCB(v)->s.cr2 = (x)))
+#define vcpu_set_rflags(v, x)	((void)(VMCB(v)->s.rflags = (x)))
+#define vcpu_in_shadow(v)	(VMCB(v)->c.int_state & INT_SHADOW_BIT)
+#define vcpu_clear_shadow(v)	((void)(VMCB(v)->c.int_state &= ~INT_SHADOW_BIT))
+
+/* 64-bit code segment in long mode. */
+#define vcpu_is_64bit(v)	((VMCB(v)->s.efer & EFER_LMA_BIT) && (VMCB(v)->s.cs.attrib & (1u << 9)))
+/* CS.D: the default operand and address size is 32 bits (when not 64-bit). */
+#define vcpu_cs_is_32bit(v)	(VMCB(v)->s.cs.attrib & (1u << 10))
+/* SS.B: the stack pointer is 32 bits wide (when not 64-bit). */
+#define vcpu_ss_is_32bit(v)	(VMCB(v)->s.ss.attrib & (1u << 10))
+
+#define vcpu_set_rip(v, x)	((void)(VMCB(v)->s.rip = (x)))
+#define vcpu_set_shadow(v, on)	((void)(VMCB(v)->c.int_state = (VMCB(v)->c.int_state & ~INT_SHADOW_BIT) | !!(on)))
+
+/* --- Lifetime. -ENOMEM. --- */
+int vendor_create(struct vcpu *v);
+void vendor_destroy(struct vcpu *v);
+void vendor_reset(struct vcpu *v, bool init);
+
+/* --- The way in and out: called by run.c, interrupts off, in this order. --- */
+void vendor_prepare(struct vcpu *v);
+void vendor_enter(struct vcpu *v);
+void vendor_finish(struct vcpu *v);
+/* Interrupts on. The outcome of the exit (exit.h). */
+int vendor_handle_exit(struct vcpu *v);
+/* The vCPU's translations are dropped before it runs next. vCPU thread. */
+void vendor_flush_tlb(struct vcpu *v);
+
+/* --- Events (called by event.c). --- */
+void vendor_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error);
+void vendor_inject_nmi(struct vcpu *v);
+void vendor_inject_interrupt(struct vcpu *v, u8 vector);
+bool vendor_nmi_allowed(struct vcpu *v);
+bool vendor_interrupt_allowed(struct vcpu *v);
+void vendor_open_nmi_window(struct vcpu *v);
+void vendor_open_interrupt_window(struct vcpu *v);
+/* A #DB is about to be delivered by software: DR7.GD is cleared as the CPU would. */
+void vendor_set_debug_fault(struct vcpu *v);
+void vendor_set_nmi_mask(struct vcpu *v, bool masked);
+/* Makes the CPU exit on CR8 writes only while one could unblock an interrupt. */
+void vendor_update_tpr(struct vcpu *v);
+
+/* --- State that the VMM reads and writes (state.c, msr.c). --- */
+u64 vendor_get_msr(struct vcpu *v, u32 index);
+void vendor_set_msr(struct vcpu *v, u32 index, u64 value);
+void vendor_set_efer(struct vcpu *v, u64 efer);
+void vendor_set_cr0(struct vcpu *v, u64 cr0);
+void vendor_set_cr3(struct vcpu *v, u64 cr3);
+void vendor_set_cr4(struct vcpu *v, u64 cr4);
+void vendor_set_tsc_offset(struct vcpu *v, s64 offset);
+/* The guest's CPUID changed: what is intercepted follows. */
+void vendor_cpuid_changed(struct vcpu *v);
+/* Nothing is left to inject at the next entry; event_inject decides anew. */
+#define vendor_clear_event(v)	((void)((v)->hw.event_given = false, VMCB(v)->c.event_inj = 0))
+/* SPEC_CTRL goes to the guest directly from its first write on. */
+void vendor_pass_spec_ctrl(struct vcpu *v);
+
+/* Completes the current instruction: RIP becomes @next_rip (cut to the code segment's width), the interrupt shadow ends, TF traps. */
+void vcpu_advance_to(struct vcpu *v, u64 next_rip);
+
+/* Segment @seg (enum seg) in the API's form. */
+void vcpu_get_segment(struct vcpu *v, unsigned int seg, struct kvm_segment *s);
+void vcpu_set_segment(struct vcpu *v, unsigned int seg, const struct kvm_segment *s);
+/* GDTR and IDTR. */
+struct kvm_dtable;
+void vcpu_get_tables(struct vcpu *v, struct kvm_dtable *gdt, struct kvm_dtable *idt);
+void vcpu_set_tables(struct vcpu *v, const struct kvm_dtable *gdt, const struct kvm_dtable *idt);
+
+#endif

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The guest's FPU: the kernel's own guest FPU container, swapped with the thread's around KVM_RUN, and the registers beside it that
+ * are switched at every entry (XCR0, XSS, PKRU).
+ */
+#include <linux/slab.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/xcr.h>
+#include <asm/fpu/types.h>
+#include <asm/pkru.h>
+#include "vm.h"
+
+#define XFEATURES_OFFERED	(0x7 | 0xe0 | 0x200)	/* x87, SSE, AVX, the three of AVX-512, PKRU */
+
+u64 host_xfeatures(void)
+{
+	if (!boot_cpu_has(X86_FEATURE_OSXSAVE))
+		return 0;
+	return xgetbv(XCR_XFEATURE_ENABLED_MASK) & XFEATURES_OFFERED;
+}
+
+int fpu_create(struct host_vcpu *hv)
+{
+	if (!fpu_alloc_guest_fpstate(&hv->fpu))
+		return -ENOMEM;
+	if (boot_cpu_has(X86_FEATURE_OSXSAVE))
+		hv->host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+	if (boot_cpu_has(X86_FEATURE_XSAVES))
+		rdmsrl(MSR_IA32_XSS, hv->host_xss);
+	return 0;
+}
+
+void fpu_destroy(struct host_vcpu *hv)
+{
+	if (hv->fpu.fpstate)
+		fpu_free_guest_fpstate(&hv->fpu);
+}
+
+/* From here the thread's FPU is the guest's: a preemption saves and restores the guest's state. */
+void fpu_load(struct host_vcpu *hv)
+{
+	fpu_swap_kvm_fpstate(&hv->fpu, true);
+	trace_kvm_fpu(1);
+}
+
+void fpu_put(struct host_vcpu *hv)
+{
+	fpu_swap_kvm_fpstate(&hv->fpu, false);
+	trace_kvm_fpu(0);
+}
+
+void host_xstate_enter(struct vcpu *v)
+{
+	struct host_vcpu *hv = HOST_VCPU(v);
+
+	if (vcpu_cr4(v) & CR4_OSXSAVE_BIT) {
+		if (v->xcr0 != hv->host_xcr0)
+			xsetbv(XCR_XFEATURE_ENABLED_MASK, v->xcr0);
+		if (v->msr.xss != hv->host_xss)
+			wrmsrl(MSR_IA32_XSS, v->msr.xss);
+	}
+	/* The guest can use PKRU with CR4.PKE, or read and write it through XSAVE. */
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE) && ((v->xcr0 & XFEATURE_MASK_PKRU) || (vcpu_cr4(v) & CR4_PKE_BIT)) &&
+	    v->pkru != hv->host_pkru)
+		wrpkru(v->pkru);
+}
+
+void host_xstate_exit(struct vcpu *v)
+{
+	struct host_vcpu *hv = HOST_VCPU(v);
+
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE) && ((v->xcr0 & XFEATURE_MASK_PKRU) || (vcpu_cr4(v) & CR4_PKE_BIT))) {
+		v->pkru = rdpkru();
+		if (v->pkru != hv->host_pkru)
+			wrpkru(hv->host_pkru);
+	}
+	if (vcpu_cr4(v) & CR4_OSXSAVE_BIT) {
+		if (v->xcr0 != hv->host_xcr0)
+			xsetbv(XCR_XFEATURE_ENABLED_MASK, hv->host_xcr0);
+		if (v->msr.xss != hv->host_xss)
+			wrmsrl(MSR_IA32_XSS, hv->host_xss);
+	}
+}
+
+/* KVM_GET_FPU, KVM_SET_FPU: the FXSAVE image's fields (APM vol. 2, 11.5.5). */
+void fpu_get_legacy(struct host_vcpu *hv, struct kvm_fpu *f)
+{
+	const struct fxregs_state *x = &hv->fpu.fpstate->regs.fxsave;
+
+	memset(f, 0, sizeof(*f));
+	memcpy(f->fpr, x->st_space, sizeof(f->fpr));
+	f->fcw = x->cwd;
+	f->fsw = x->swd;
+	f->ftwx = x->twd;
+	f->last_opcode = x->fop;
+	f->last_ip = x->rip;
+	f->last_dp = x->rdp;
+	memcpy(f->xmm, x->xmm_space, sizeof(f->xmm));
+	f->mxcsr = x->mxcsr;
+}
+
+void fpu_set_legacy(struct host_vcpu *hv, const struct kvm_fpu *f)
+{
+	struct fxregs_state *x = &hv->fpu.fpstate->regs.fxsave;
+
+	memcpy(x->st_space, f->fpr, sizeof(f->fpr));
+	x->cwd = f->fcw;
+	x->swd = f->fsw;
+	x->twd = f->ftwx;
+	x->fop = f->last_opcode;
+	x->rip = f->last_ip;
+	x->rdp = f->last_dp;
+	memcpy(x->xmm_space, f->xmm, sizeof(f->xmm));
+	/* Bits that no CPU defines would fault in the host's XRSTOR. */
+	x->mxcsr = f->mxcsr & 0xffff;
+	if (boot_cpu_has(X86_FEATURE_XSAVE))
+		hv->fpu.fpstate->regs.xsave.header.xfeatures |= XFEATURE_MASK_FPSSE;
+}
+
+void fpu_get_xsave(struct host_vcpu *hv, void *buf, u32 size)
+{
+	memset(buf, 0, size);
+	fpu_copy_guest_fpstate_to_uabi(&hv->fpu, buf, size, host_xfeatures() | XFEATURE_MASK_FPSSE, hv->v.pkru);
+}
+
+int fpu_set_xsave(struct host_vcpu *hv, const void *buf)
+{
+	return fpu_copy_uabi_to_guest_fpstate(&hv->fpu, buf, host_xfeatures(), &hv->v.pkru);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Everything that the engine asks of its host, for the Linux kernel. tests/host/host.h answers the same names in user space.
+ * Names start with host_; what is inline here is on the exit path.
+ */
+#ifndef EXEUNT_HOST_H
+#define EXEUNT_HOST_H
+
+#include <linux/types.h>
+#include <linux/errno.h>
+#include <linux/string.h>
+#include <linux/minmax.h>
+#include <linux/bits.h>
+#include <linux/compiler.h>
+#include <linux/limits.h>
+#include <linux/nospec.h>
+#include <linux/math64.h>
+#include <linux/kvm.h>
+#include <uapi/linux/kvm_para.h>
+#include <asm/kvm.h>
+#include <linux/ktime.h>
+#include <linux/sched.h>
+#include <linux/context_tracking.h>
+#include <linux/vtime.h>
+#include <linux/rcupdate.h>
+#include <linux/instrumentation.h>
+#include <linux/irqflags.h>
+#include <linux/preempt.h>
+#include <linux/entry-kvm.h>
+#include <asm/cpuid.h>
+#include <asm/debugreg.h>
+#include <linux/hw_breakpoint.h>
+#include <asm/fpu/api.h>
+#include <asm/spec-ctrl.h>
+#include <asm/nospec-branch.h>
+#include <asm/msr.h>
+#include <asm/tsc.h>
+
+struct vm;
+struct vcpu;
+
+#define HOST_WORK_FLAGS	XFER_TO_GUEST_MODE_WORK
+
+/* Per-CPU state of the hypervisor (hardware.c). */
+struct host_cpu_state {
+	u64 save_pa;		/* VMSAVE area */
+	void *save_area;	/* VM_HSAVE_PA page */
+	void *vmsave_page;
+	struct vcpu *last;	/* whose branch predictions may be in the CPU: IBPB when another VM's vCPU is loaded */
+};
+DECLARE_PER_CPU(struct host_cpu_state, host_cpu_state);
+
+/* --- Memory. --- */
+
+/*
+ * Guest-physical memory through the memslots; may cross pages. 0, or -EFAULT if a part has no (writable) slot or the VMM's mapping
+ * faults. A write marks the page dirty. May sleep.
+ */
+int host_guest_read(struct vm *vm, u64 gpa, void *data, u32 len);
+int host_guest_write(struct vm *vm, u64 gpa, const void *data, u32 len);
+/* Atomic compare-and-exchange of 4 or 8 bytes, naturally aligned. 0 exchanged; 1 the value was another; -EFAULT. May sleep. */
+int host_guest_cmpxchg(struct vm *vm, u64 gpa, u64 old, u64 new, u32 len);
+
+/* What backs a guest frame now. */
+struct host_page {
+	u64 pfn;		/* of @gfn itself */
+	bool writable;
+	bool large;		/* the whole aligned 2 MiB around gfn is contiguous, in one slot, and mapped by one large host entry */
+	u64 seq;		/* mmu-notifier sequence: host_mmu_retry() */
+};
+/*
+ * Finds, faulting it in if need be, the page of @gfn. 0; -ENOENT no slot; -EROFS write to a read-only slot; -EFAULT the VMM has no
+ * usable mapping there; -EINTR a signal. Takes no reference that outlives host_mmu_unlock: the notifier revokes. May sleep.
+ */
+int host_gfn_to_page(struct vm *vm, u64 gfn, bool write, struct host_page *page);
+/* The lock that orders table changes and notifier callbacks. Not recursive, no sleeping inside. */
+void host_mmu_lock(struct vm *vm);
+void host_mmu_unlock(struct vm *vm);
+/* With the lock held: @page may be stale, look it up again. */
+bool host_mmu_retry(struct vm *vm, u64 gfn, const struct host_page *page);
+/* With the lock held, after a writable mapping was made: the gfn is dirty. */
+void host_mark_dirty(struct vm *vm, u64 gfn);
+
+/* A zeroed page for translation tables, charged to the VMM; may sleep / atomic from a cache topped up by host_table_topup. NULL: none. */
+int host_table_topup(struct vm *vm);
+u64 *host_table_alloc(struct vm *vm, u64 *pa);
+void host_table_free(struct vm *vm, u64 *table);
+u64 *host_table_va(u64 pa);
+
+/* Zeroed memory, charged to the VMM, freed by host_free. May sleep. */
+void *host_zalloc(size_t size);
+void host_free(void *p);
+/* 2^@order zeroed physically contiguous pages. */
+void *host_pages_alloc(unsigned int order, u64 *pa);
+void host_pages_free(void *p, unsigned int order);
+
+/* In-kernel doorbells (ioeventfd): true if one took the write. May sleep. */
+bool host_mmio_write(struct vm *vm, u64 gpa, u32 len, const void *data);
+bool host_pio_write(struct vm *vm, u16 port, u32 len, const void *data);
+
+/* --- Time. --- */
+
+static inline u64 host_now_ns(void) { return ktime_get_ns(); }		/* monotonic, the scale of host_timer_arm */
+static inline u64 host_boot_ns(void) { return ktime_get_boottime_ns(); }
+u64 host_real_ns(void);
+static inline u64 host_tsc(void) { return rdtsc(); }
+static inline u64 host_tsc_khz(void) { return tsc_khz; }
+bool host_tsc_stable(void);
+/*
+ * One timer per vCPU; lapic_timer_expired() is called when it fires. Arming replaces the old deadline; a deadline in the past fires
+ * at once. Any context without the vCPU being freed.
+ */
+void host_timer_arm(struct vcpu *v, u64 deadline_ns);
+void host_timer_cancel(struct vcpu *v);
+
+/* --- Threads. --- */
+
+/* Makes @v notice its requests: wakes it if it is blocked, gets it out of the guest if it is in it. Any context. */
+void host_kick(struct vcpu *v);
+/* Waits until vcpu_wants_to_run(v) (run.h) or a signal. vCPU thread. */
+void host_block(struct vcpu *v);
+static inline bool host_signal_pending(void) { return signal_pending(current); }
+
+/* --- The CPU. --- */
+
+static inline void host_cpuid(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d) { cpuid_count(leaf, sub, a, b, c, d); }
+static inline u32 host_cpu(void) { return raw_smp_processor_id(); }
+/* The calling CPU's own MSRs; only those that the CPU is known to have. Preemption off. */
+static inline u64 host_rdmsr(u32 msr) { return native_read_msr(msr); }
+static inline void host_wrmsr(u32 msr, u64 value) { native_write_msr(msr, (u32)value, value >> 32); }
+/* MSRs that may not exist (the feature MSRs): -EIO when the CPU raises #GP. */
+int host_rdmsr_safe(u32 msr, u64 *value);
+static inline bool host_la57(void) { return pgtable_l5_enabled(); }
+
+/* XCR0 bits that the kernel's guest FPU can hold; 0 without XSAVE. */
+u64 host_xfeatures(void);
+
+/*
+ * --- The way into the guest. Called by run.c in this order, interrupts off from host_irq_disable on. ---
+ */
+static inline void host_preempt_disable(void) { preempt_disable(); }
+static inline void host_preempt_enable(void) { preempt_enable(); }
+static inline void host_irq_disable(void) { local_irq_disable(); }
+static inline void host_irq_enable(void) { local_irq_enable(); }
+/* A signal, a reschedule or other work wants this thread before it may enter the guest. Any time; final with interrupts off. */
+static inline bool host_work_pending(void) { return read_thread_flags() & HOST_WORK_FLAGS; }
+/* Does that work. 0 to go on, -EINTR for a signal. May sleep. */
+int host_handle_work(struct vcpu *v);
+/* The guest's FPU state is in the registers after this. */
+static inline void host_fpu_ready(void)
+{
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+}
+/* XCR0, XSS and PKRU that are the guest's while it runs (fpu.c). */
+void host_xstate_enter(struct vcpu *v);
+void host_xstate_exit(struct vcpu *v);
+/* DR0..DR3: the guest's into the CPU, and back out. */
+void host_debug_load(const u64 dr[4]);
+void host_debug_save(u64 dr[4]);
+/* The exit disabled all breakpoints in DR7: the host's own come back, if it has any. */
+static inline void host_debug_restore(void)
+{
+	if (unlikely(hw_breakpoint_active()))
+		hw_breakpoint_restore();
+}
+/* A machine check hit while the guest ran: raises it again in the host. */
+static inline void host_machine_check(void) { asm volatile("int $18"); }
+/* Lets interrupts that wait at the CPU be taken. One instruction with interrupts on suffices, after STI's shadow. */
+static inline void host_interrupt_window(void) { asm volatile("nop"); }
+/* The vCPU spins: somebody else may need the CPU. May sleep. */
+static inline void host_yield(void) { yield(); }
+static inline bool host_cpu_has_spec_ctrl(void) { return boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL); }
+static inline void host_branch_barrier(void) { indirect_branch_prediction_barrier(); }
+/* The guest wrote TSC_AUX: the CPU has it while the vCPU is loaded. vCPU thread. */
+void host_tsc_aux_changed(struct vcpu *v);
+/* All vCPUs of @vm drop their translations before this returns or before they run next. host_mmu_lock held. */
+void host_flush_tlbs(struct vm *vm);
+/* Which vectors' EOIs the VMM's IOAPIC wants from @v. vCPU thread, may sleep. */
+void host_scan_ioapic_routes(struct vcpu *v, u64 eoi_exit[4]);
+
+/* Accounts time to the guest and tells context tracking and RCU; between enter and exit only noinstr code runs. */
+static __always_inline void host_timing_enter(void) { vtime_account_guest_enter(); }
+static __always_inline void host_timing_exit(void) { vtime_account_guest_exit(); }
+static __always_inline void host_context_enter(void)
+{
+	instrumentation_begin();
+	trace_hardirqs_on_prepare();
+	lockdep_hardirqs_on_prepare();
+	instrumentation_end();
+	if (!context_tracking_guest_enter()) {
+		instrumentation_begin();
+		rcu_virt_note_context_switch(smp_processor_id());
+		instrumentation_end();
+	}
+	lockdep_hardirqs_on(CALLER_ADDR0);
+}
+static __always_inline void host_context_exit(void)
+{
+	lockdep_hardirqs_off(CALLER_ADDR0);
+	context_tracking_guest_exit();
+	instrumentation_begin();
+	trace_hardirqs_off_finish();
+	instrumentation_end();
+}
+#define host_noinstr noinstr
+
+/* The SVM page of this CPU that holds the host's VMSAVE state, and the host's SPEC_CTRL. Preemption off. */
+static __always_inline u64 host_save_pa(void) { return __this_cpu_read(host_cpu_state.save_pa); }
+static __always_inline u64 host_spec_ctrl(void) { return __this_cpu_read(x86_spec_ctrl_current); }
+/* What a CPU needs after it ran a guest: the next return to user space flushes branch predictions where the CPU's bug asks for it. */
+static __always_inline void host_guest_ran(void)
+{
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		__this_cpu_write(x86_ibpb_exit_to_user, true);
+}
+/* VIRT_SPEC_CTRL for CPUs that do SSBD through LS_CFG. */
+static inline void host_virt_spec_ctrl(u64 guest, bool enter) { x86_virt_spec_ctrl(guest, enter); }
+/* An ASID owner's per-CPU allocator; see svm/asid.h. Preemption off. */
+struct asid_cpu *host_asid_cpu(void);
+
+/* One rate-limited line to the host's log, for what an administrator must know. */
+#define host_log(fmt, ...) pr_info_ratelimited("exeunt: " fmt "\n", ##__VA_ARGS__)
+
+/* A guest-controlled index, bounded also under speculation. */
+#define host_index(i, n) array_index_nospec(i, n)
+
+#define host_div64(n, d) div64_u64(n, d)
+/* a * b / c without losing the high bits. */
+#define host_muldiv(a, b, c) mul_u64_u64_div_u64(a, b, c)
+
+#include "trace_host.h"
+
+#endif

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Between the VMM's page tables and the guest's: finds the page behind a guest frame, and follows every change that the host makes
+ * (reclaim, migration, madvise, munmap) through an MMU notifier. Owns the mmu_* fields of struct host_vm.
+ *
+ * A fault reads mmu_seq, finds the page without a lock, and maps it under mmu_lock only if no invalidation began or ended since
+ * (host_mmu_retry), so it needs no reference to the page.
+ */
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/slab.h>
+#include "vm.h"
+
+/* --- TLBs. --- */
+
+static void acknowledge(void *unused)
+{
+}
+
+/* Every vCPU flushes before it runs again; those in guest mode now are out of it when this returns. */
+void host_flush_tlbs(struct vm *vm)
+{
+	cpumask_var_t cpus;
+	struct vcpu *v;
+	bool have_mask = zalloc_cpumask_var(&cpus, GFP_ATOMIC);
+	u32 i;
+
+	vm_for_each_vcpu(vm, v, i) {
+		int cpu;
+
+		vcpu_request(v, REQ_TLB_FLUSH);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (READ_ONCE(v->mode) != IN_GUEST)
+			continue;
+		cpu = READ_ONCE(HOST_VCPU(v)->cpu);
+		if (cpu < 0 || cpu == smp_processor_id())
+			continue;
+		if (have_mask)
+			cpumask_set_cpu(cpu, cpus);
+		else
+			smp_call_function_single(cpu, acknowledge, NULL, 1);
+	}
+	if (have_mask) {
+		if (!cpumask_empty(cpus))
+			smp_call_function_many(cpus, acknowledge, NULL, true);
+		free_cpumask_var(cpus);
+	}
+}
+
+/* --- Table pages: charged to the VMM, taken with mmu_lock held from a cache that was filled before. --- */
+
+int host_table_topup(struct vm *vm)
+{
+	struct host_vm *hvm = HOST_VM(vm);
+
+	while (READ_ONCE(hvm->nr_spare) < TABLE_CACHE) {
+		void *page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+
+		if (!page)
+			return -ENOMEM;
+		spin_lock(&hvm->mmu_lock);
+		if (hvm->nr_spare < ARRAY_SIZE(hvm->spare)) {
+			hvm->spare[hvm->nr_spare++] = page;
+			page = NULL;
+		}
+		spin_unlock(&hvm->mmu_lock);
+		free_page((unsigned long)page);
+	}
+	return 0;
+}
+
+u64 *host_table_alloc(struct vm *vm, u64 *pa)
+{
+	struct host_vm *hvm = HOST_VM(vm);
+	u64 *table;
+
+	if (!hvm->nr_spare)
+		return NULL;
+	table = hvm->spare[--hvm->nr_spare];
+	*pa = __pa(table);
+	return table;
+}
+
+void host_table_free(struct vm *vm, u64 *table)
+{
+	free_page((unsigned long)table);
+}
+
+u64 *host_table_va(u64 pa)
+{
+	return __va(pa);
+}
+
+void host_mmu_lock(struct vm *vm)
+{
+	spin_lock(&HOST_VM(vm)->mmu_lock);
+}
+
+void host_mmu_unlock(struct vm *vm)
+{
+	spin_unlock(&HOST_VM(vm)->mmu_lock);
+}
+
+/* --- From a guest frame to the page behind it. --- */
+
+/* The host maps @hva with an entry of 2 MiB at least, now. Interrupts off keep the tables from being freed while we read. */
+static bool host_maps_large(struct mm_struct *mm, unsigned long hva)
+{
+	unsigned long flags;
+	bool large = false;
+	pgd_t pgd;
+	p4d_t p4d;
+	pud_t pud;
+	pmd_t pmd;
+
+	local_irq_save(flags);
+	pgd = READ_ONCE(*pgd_offset(mm, hva));
+	if (pgd_none(pgd))
+		goto out;
+	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
+	if (p4d_none(p4d) || !p4d_present(p4d))
+		goto out;
+	pud = READ_ONCE(*pud_offset(&p4d, hva));
+	if (pud_none(pud) || !pud_present(pud))
+		goto out;
+	large = pud_large(pud);
+	if (large)
+		goto out;
+	pmd = READ_ONCE(*pmd_offset(&pud, hva));
+	large = !pmd_none(pmd) && pmd_present(pmd) && pmd_large(pmd);
+out:
+	local_irq_restore(flags);
+	return large;
+}
+
+/* The 2 MiB around @gfn lie in the slot and are aligned alike on both sides. */
+static bool slot_allows_large(const struct memslot *s, u64 gfn)
+{
+	u64 first = gfn & ~511ull;
+
+	if (s->flags & KVM_MEM_LOG_DIRTY_PAGES)
+		return false;
+	if (first < s->base_gfn || first + 512 > s->base_gfn + s->npages)
+		return false;
+	return !((s->hva >> PAGE_SHIFT ^ s->base_gfn) & 511);
+}
+
+static int pin_page(unsigned long hva, bool write, struct page **p, bool *writable)
+{
+	long r;
+
+	/* A page that is writable already is mapped so at once: the guest writes most of what it reads. */
+	if (get_user_pages_fast_only(hva, 1, FOLL_WRITE, p) == 1) {
+		*writable = true;
+		return 0;
+	}
+	r = get_user_pages_unlocked(hva, 1, p, FOLL_HWPOISON | (write ? FOLL_WRITE : 0));
+	*writable = write;
+	if (r == 1)
+		return 0;
+	return fatal_signal_pending(current) ? -EINTR : -EFAULT;
+}
+
+int host_gfn_to_page(struct vm *vm, u64 gfn, bool write, struct host_page *page)
+{
+	struct host_vm *hvm = HOST_VM(vm);
+	bool readonly, large, logging;
+	struct memslot *s;
+	unsigned long hva;
+	struct page *p;
+	int r, idx;
+
+	page->seq = READ_ONCE(hvm->mmu_seq);
+	smp_rmb();
+	idx = srcu_read_lock(&hvm->srcu);
+	s = memslot_find(hvm, gfn);
+	if (!s) {
+		srcu_read_unlock(&hvm->srcu, idx);
+		return -ENOENT;
+	}
+	readonly = s->flags & KVM_MEM_READONLY;
+	logging = s->flags & KVM_MEM_LOG_DIRTY_PAGES;
+	hva = memslot_hva(s, gfn);
+	large = slot_allows_large(s, gfn);
+	srcu_read_unlock(&hvm->srcu, idx);
+	if (readonly && write)
+		return -EROFS;
+	r = pin_page(hva, write, &p, &page->writable);
+	if (r)
+		return r;
+	page->pfn = page_to_pfn(p);
+	/* A clean page under logging is mapped read-only until the guest writes it. */
+	if (readonly || (logging && !write))
+		page->writable = false;
+	page->large = large && PageTransCompound(p) && host_maps_large(hvm->mm, hva);
+	put_page(p);
+	return 0;
+}
+
+bool host_mmu_retry(struct vm *vm, u64 gfn, const struct host_page *page)
+{
+	struct host_vm *hvm = HOST_VM(vm);
+
+	return hvm->mmu_invalidating || hvm->mmu_seq != page->seq;
+}
+
+/* --- Changes that slots make. --- */
+
+static void change_gfns(struct host_vm *hvm, u64 start, u64 end, bool (*change)(struct vm *, u64, u64))
+{
+	spin_lock(&hvm->mmu_lock);
+	hvm->mmu_seq++;
+	if (change(&hvm->vm, start, end))
+		host_flush_tlbs(&hvm->vm);
+	npt_reap(&hvm->vm);
+	spin_unlock(&hvm->mmu_lock);
+}
+
+void mmu_unmap_gfns(struct host_vm *hvm, u64 start, u64 end)
+{
+	change_gfns(hvm, start, end, npt_unmap);
+}
+
+void mmu_protect_gfns(struct host_vm *hvm, u64 start, u64 end)
+{
+	change_gfns(hvm, start, end, npt_write_protect);
+}
+
+/* --- Changes that the host makes. --- */
+
+enum hva_change { HVA_UNMAP, HVA_AGE, HVA_TEST_AGE };
+
+/* Applies @how to the frames that [@start, @end) of the VMM's addresses back. mmu_lock held. */
+static bool change_hvas(struct host_vm *hvm, unsigned long start, unsigned long end, enum hva_change how)
+{
+	int idx = srcu_read_lock(&hvm->srcu);
+	struct memslots *t = srcu_dereference(hvm->slots, &hvm->srcu);
+	bool result = false;
+	u32 i;
+
+	for (i = 0; i < t->nr; i++) {
+		struct memslot *s = t->slot[i];
+		u64 slot_end = s->hva + (s->npages << PAGE_SHIFT);
+		u64 from = max_t(u64, start, s->hva), to = min_t(u64, end, slot_end);
+		u64 first, last;
+
+		if (from >= to)
+			continue;
+		first = s->base_gfn + ((from - s->hva) >> PAGE_SHIFT);
+		last = s->base_gfn + ((to - s->hva + PAGE_SIZE - 1) >> PAGE_SHIFT);
+		if (how == HVA_UNMAP)
+			result |= npt_unmap(&hvm->vm, first, last);
+		else
+			result |= npt_age(&hvm->vm, first, last, how == HVA_AGE);
+	}
+	srcu_read_unlock(&hvm->srcu, idx);
+	return result;
+}
+
+#define NOTIFIER_VM(mn)	container_of(mn, struct host_vm, notifier)
+
+static int invalidate_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
+{
+	struct host_vm *hvm = NOTIFIER_VM(mn);
+
+	spin_lock(&hvm->mmu_lock);
+	hvm->mmu_invalidating++;
+	if (change_hvas(hvm, range->start, range->end, HVA_UNMAP))
+		host_flush_tlbs(&hvm->vm);
+	npt_reap(&hvm->vm);
+	spin_unlock(&hvm->mmu_lock);
+	return 0;
+}
+
+static void invalidate_end(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
+{
+	struct host_vm *hvm = NOTIFIER_VM(mn);
+
+	spin_lock(&hvm->mmu_lock);
+	hvm->mmu_seq++;
+	hvm->mmu_invalidating--;
+	spin_unlock(&hvm->mmu_lock);
+}
+
+static int age(struct host_vm *hvm, unsigned long start, unsigned long end, enum hva_change how, bool flush)
+{
+	bool young;
+
+	spin_lock(&hvm->mmu_lock);
+	young = change_hvas(hvm, start, end, how);
+	if (young && flush)
+		host_flush_tlbs(&hvm->vm);
+	spin_unlock(&hvm->mmu_lock);
+	return young;
+}
+
+static int clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	return age(NOTIFIER_VM(mn), start, end, HVA_AGE, true);
+}
+
+/* Without a flush a translation in a TLB may hide an access for a while: reclaim only guesses with this one. */
+static int clear_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	return age(NOTIFIER_VM(mn), start, end, HVA_AGE, false);
+}
+
+static int test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long address)
+{
+	return age(NOTIFIER_VM(mn), address, address + PAGE_SIZE, HVA_TEST_AGE, false);
+}
+
+/* The VMM's address space goes: nothing may stay mapped. */
+static void release(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	struct host_vm *hvm = NOTIFIER_VM(mn);
+
+	mmu_unmap_gfns(hvm, 0, ~0ull >> PAGE_SHIFT);
+}
+
+static const struct mmu_notifier_ops notifier_ops = {
+	.invalidate_range_start = invalidate_start,
+	.invalidate_range_end = invalidate_end,
+	.clear_flush_young = clear_flush_young,
+	.clear_young = clear_young,
+	.test_young = test_young,
+	.release = release,
+};
+
+int mmu_init(struct host_vm *hvm)
+{
+	int r;
+
+	spin_lock_init(&hvm->mmu_lock);
+	r = npt_create(&hvm->vm, host_la57() ? 5 : 4);
+	if (r)
+		goto fail;
+	hvm->notifier.ops = &notifier_ops;
+	r = mmu_notifier_register(&hvm->notifier, hvm->mm);
+	if (!r)
+		return 0;
+fail:
+	mmu_free_tables(hvm);
+	return r;
+}
+
+void mmu_free_tables(struct host_vm *hvm)
+{
+	npt_destroy(&hvm->vm);
+	while (hvm->nr_spare)
+		free_page((unsigned long)hvm->spare[--hvm->nr_spare]);
+}
+
+void mmu_destroy(struct host_vm *hvm)
+{
+	mmu_notifier_unregister(&hvm->notifier, hvm->mm);
+	mmu_free_tables(hvm);
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The thread that runs a vCPU: KVM_RUN from the system call to the engine's loop and back, what is bound to the CPU while the
+ * vCPU is loaded, kicks, blocking and the timer. Owns the thread's half of struct host_vcpu.
+ */
+#include <linux/hrtimer.h>
+#include <linux/sched/signal.h>
+#include <linux/signal.h>
+#include <linux/swait.h>
+#include <asm/msr.h>
+#include "vm.h"
+#include "x86/state.h"
+
+/* --- Load and put: a vCPU on a CPU. --- */
+
+/* The state of this thread that VMLOAD brings back after a guest ran: FS, GS, TR, LDTR, SYSENTER (APM vol. 2, 15.5.2). */
+static void save_host_segments(void)
+{
+	u64 pa = __this_cpu_read(host_cpu_state.save_pa);
+
+	asm volatile("vmsave %0" : : "a"(pa) : "memory");
+}
+
+static bool has_tsc_aux(const struct vcpu *v)
+{
+	return boot_cpu_has(X86_FEATURE_RDTSCP) && (v->cpuid.has_rdtscp || v->cpuid.has_rdpid);
+}
+
+static void load_on_cpu(struct host_vcpu *hv, int cpu)
+{
+	struct vcpu *v = &hv->v;
+
+	if (this_cpu_read(host_cpu_state.last) != v) {
+		this_cpu_write(host_cpu_state.last, v);
+		indirect_branch_prediction_barrier();
+	}
+	save_host_segments();
+	hv->host_pkru = read_pkru();
+	if (has_tsc_aux(v)) {
+		rdmsrl(MSR_TSC_AUX, hv->host_tsc_aux);
+		wrmsrl(MSR_TSC_AUX, v->msr.tsc_aux);
+		hv->tsc_aux_loaded = true;
+	}
+	if (hv->last_cpu != cpu && !v->vm->clock_shared)
+		vcpu_request(v, REQ_CLOCK_UPDATE);
+	hv->last_cpu = cpu;
+	WRITE_ONCE(hv->cpu, cpu);
+}
+
+static void put_off_cpu(struct host_vcpu *hv)
+{
+	WRITE_ONCE(hv->cpu, -1);
+	if (hv->tsc_aux_loaded)
+		wrmsrl(MSR_TSC_AUX, hv->host_tsc_aux);
+	hv->tsc_aux_loaded = false;
+}
+
+void host_tsc_aux_changed(struct vcpu *v)
+{
+	struct host_vcpu *hv = HOST_VCPU(v);
+
+	preempt_disable();
+	if (hv->tsc_aux_loaded)
+		wrmsrl(MSR_TSC_AUX, v->msr.tsc_aux);
+	preempt_enable();
+}
+
+static void sched_in(struct preempt_notifier *n, int cpu)
+{
+	load_on_cpu(container_of(n, struct host_vcpu, preempt), cpu);
+}
+
+static void sched_out(struct preempt_notifier *n, struct task_struct *next)
+{
+	put_off_cpu(container_of(n, struct host_vcpu, preempt));
+}
+
+static struct preempt_ops preempt_ops = { .sched_in = sched_in, .sched_out = sched_out };
+
+void vcpu_load(struct host_vcpu *hv)
+{
+	preempt_disable();
+	preempt_notifier_register(&hv->preempt);
+	load_on_cpu(hv, smp_processor_id());
+	preempt_enable();
+}
+
+void vcpu_put(struct host_vcpu *hv)
+{
+	preempt_disable();
+	put_off_cpu(hv);
+	preempt_notifier_unregister(&hv->preempt);
+	preempt_enable();
+}
+
+/* --- Kicks, blocking, the timer. --- */
+
+void host_kick(struct vcpu *v)
+{
+	struct host_vcpu *hv = HOST_VCPU(v);
+	int cpu;
+
+	/* swq_has_sleeper() has the barrier between what the caller wrote and what the vCPU's mode is; see engine/run.c. */
+	if (swq_has_sleeper(&hv->wait))
+		swake_up_one(&hv->wait);
+	if (READ_ONCE(v->mode) != IN_GUEST)
+		return;
+	preempt_disable();
+	cpu = READ_ONCE(hv->cpu);
+	if (cpu >= 0 && cpu != smp_processor_id())
+		smp_send_reschedule(cpu);
+	preempt_enable();
+}
+
+void host_block(struct vcpu *v)
+{
+	struct host_vcpu *hv = HOST_VCPU(v);
+	DECLARE_SWAITQUEUE(wait);
+	u64 start = host_now_ns();
+	bool waited = false;
+
+	for (;;) {
+		prepare_to_swait_exclusive(&hv->wait, &wait, TASK_INTERRUPTIBLE);
+		if (vcpu_wants_to_run(v) || signal_pending(current))
+			break;
+		waited = true;
+		schedule();
+	}
+	finish_swait(&hv->wait, &wait);
+	trace_kvm_vcpu_wakeup(host_now_ns() - start, waited, true);
+}
+
+static enum hrtimer_restart timer_fired(struct hrtimer *t)
+{
+	lapic_timer_expired(&container_of(t, struct host_vcpu, timer)->v);
+	return HRTIMER_NORESTART;
+}
+
+void host_timer_arm(struct vcpu *v, u64 deadline_ns)
+{
+	hrtimer_start(&HOST_VCPU(v)->timer, ns_to_ktime(min_t(u64, deadline_ns, KTIME_MAX)), HRTIMER_MODE_ABS_HARD);
+}
+
+void host_timer_cancel(struct vcpu *v)
+{
+	hrtimer_try_to_cancel(&HOST_VCPU(v)->timer);
+}
+
+void vcpu_thread_init(struct host_vcpu *hv)
+{
+	hv->cpu = hv->last_cpu = -1;
+	preempt_notifier_init(&hv->preempt, &preempt_ops);
+	init_swait_queue_head(&hv->wait);
+	hrtimer_init(&hv->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	hv->timer.function = timer_fired;
+}
+
+/* --- KVM_RUN. --- */
+
+/* The signal mask that KVM_SET_SIGNAL_MASK asked for holds while the guest runs. */
+static void sigset_enter(struct host_vcpu *hv)
+{
+	if (hv->sigset_active)
+		sigprocmask(SIG_SETMASK, &hv->sigset, &current->real_blocked);
+}
+
+static void sigset_exit(struct host_vcpu *hv)
+{
+	if (!hv->sigset_active)
+		return;
+	sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
+	sigemptyset(&current->real_blocked);
+}
+
+static int run_loaded(struct host_vcpu *hv)
+{
+	struct vcpu *v = &hv->v;
+	int r;
+
+	if (!v->apic.present) {
+		if (v->run->cr8 > 15)
+			return -EINVAL;
+		lapic_set_cr8(v, v->run->cr8);
+	}
+	/* What the VMM answered is taken in even if the guest does not run now: it will not be told again. */
+	r = emulate_complete(v);
+	if (r != RESUME)
+		return r;
+	if (READ_ONCE(v->run->immediate_exit))
+		return -EINTR;
+	return vcpu_run(v);
+}
+
+int vcpu_ioctl_run(struct host_vcpu *hv)
+{
+	struct vcpu *v = &hv->v;
+	int r;
+
+	cpuid_freeze(&v->cpuid);
+	sigset_enter(hv);
+	fpu_load(hv);
+	v->run->flags = 0;
+	r = run_loaded(hv);
+	fpu_put(hv);
+	state_to_run(v);
+	sigset_exit(hv);
+	trace_kvm_userspace_exit(v->run->exit_reason, r);
+	return r;
+}

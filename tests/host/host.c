@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The host in user space: guest memory is a buffer, time is a variable, kicks and timers are written down.
+ */
+#include <cpuid.h>
+
+#include "machine.h"
+
+#define PAGE_SIZE	4096ull
+#define MAX_CPUID	256
+
+u64 machine_now_ns = 1000000000;
+bool machine_signal;
+u64 machine_xfeatures = 7;	/* x87, SSE, AVX */
+bool machine_la57, machine_tsc_stable = true;
+
+static struct { u32 leaf, sub, regs[4]; } cpuid_table[MAX_CPUID];
+static u32 nr_cpuid;
+
+static struct machine *to_machine(struct vm *vm)
+{
+	return (struct machine *)vm;
+}
+
+static void *page_alloc(size_t size)
+{
+	void *p = aligned_alloc(PAGE_SIZE, size);
+
+	if (!p)
+		abort();
+	return memset(p, 0, size);
+}
+
+struct machine *machine_create(u64 mem_size)
+{
+	struct machine *m = host_zalloc(sizeof(*m));
+
+	if (!m)
+		abort();
+	m->mem_size = (mem_size + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+	if (m->mem_size)
+		m->mem = page_alloc(m->mem_size);
+	m->vm.irqchip_split = true;
+	m->vm.nr_ioapic_pins = 24;
+	m->vm.tsc_khz = MACHINE_TSC_KHZ;
+	return m;
+}
+
+struct vcpu *machine_add_vcpu(struct machine *m, u32 id)
+{
+	struct machine_vcpu *mv = host_zalloc(sizeof(*mv));
+	struct vcpu *v = &mv->vcpu;
+
+	if (!mv || id >= VM_MAX_VCPUS || m->vcpus[id])
+		abort();
+	mv->started_at = -1;
+	v->vm = &m->vm;
+	v->id = id;
+	v->run = page_alloc(PAGE_SIZE);
+	v->pio_data = page_alloc(PAGE_SIZE);
+	v->hw.vmcb = page_alloc(PAGE_SIZE);
+	v->msr.tsc_khz = m->vm.tsc_khz;
+	v->ev.extint = -1;
+	m->vcpus[id] = mv;
+	m->vm.nr_vcpus++;
+	if (id > m->vm.max_id)
+		m->vm.max_id = id;
+	__atomic_store_n(&m->vm.vcpu_by_id[id], v, __ATOMIC_RELEASE);
+	return v;
+}
+
+void machine_free(struct machine *m)
+{
+	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
+		struct machine_vcpu *mv = m->vcpus[i];
+
+		if (!mv)
+			continue;
+		free(mv->vcpu.run);
+		free(mv->vcpu.pio_data);
+		free(mv->vcpu.hw.vmcb);
+		host_free(mv);
+	}
+	free(m->mem);
+	host_free(m);
+}
+
+/* The vCPU whose timer is due first, by @now; NULL if none is. */
+static struct machine_vcpu *next_due(struct machine *m, u64 now)
+{
+	struct machine_vcpu *due = NULL;
+
+	for (u32 i = 0; i <= m->vm.max_id; i++) {
+		struct machine_vcpu *mv = m->vcpus[i];
+
+		if (mv && mv->timer_deadline && mv->timer_deadline <= now &&
+		    (!due || mv->timer_deadline < due->timer_deadline))
+			due = mv;
+	}
+	return due;
+}
+
+void machine_advance(struct machine *m, u64 ns)
+{
+	u64 end = machine_now_ns + ns;
+	struct machine_vcpu *mv;
+
+	while ((mv = next_due(m, end))) {
+		if (mv->timer_deadline > machine_now_ns)
+			machine_now_ns = mv->timer_deadline;
+		mv->timer_deadline = 0;
+		lapic_timer_expired(&mv->vcpu);
+	}
+	machine_now_ns = end;
+}
+
+/* --- Memory. --- */
+
+static bool in_memory(struct machine *m, u64 gpa, u64 len)
+{
+	return gpa >= m->mem_base && gpa - m->mem_base <= m->mem_size && len <= m->mem_size - (gpa - m->mem_base);
+}
+
+static bool writable(struct machine *m, u64 gpa, u64 len)
+{
+	return in_memory(m, gpa, len) && (gpa >= m->ro_end || gpa + len <= m->ro_start);
+}
+
+int host_guest_read(struct vm *vm, u64 gpa, void *data, u32 len)
+{
+	struct machine *m = to_machine(vm);
+
+	if (!in_memory(m, gpa, len))
+		return -EFAULT;
+	memcpy(data, m->mem + (gpa - m->mem_base), len);
+	return 0;
+}
+
+int host_guest_write(struct vm *vm, u64 gpa, const void *data, u32 len)
+{
+	struct machine *m = to_machine(vm);
+
+	if (!writable(m, gpa, len))
+		return -EFAULT;
+	memcpy(m->mem + (gpa - m->mem_base), data, len);
+	m->dirty_marks++;
+	return 0;
+}
+
+int host_guest_cmpxchg(struct vm *vm, u64 gpa, u64 old, u64 new, u32 len)
+{
+	struct machine *m = to_machine(vm);
+	u64 was = 0;
+
+	if ((len != 4 && len != 8) || gpa % len)
+		abort();
+	if (!writable(m, gpa, len))
+		return -EFAULT;
+	memcpy(&was, m->mem + (gpa - m->mem_base), len);
+	if (was != old)
+		return 1;
+	memcpy(m->mem + (gpa - m->mem_base), &new, len);
+	m->dirty_marks++;
+	return 0;
+}
+
+int host_gfn_to_page(struct vm *vm, u64 gfn, bool write, struct host_page *page)
+{
+	struct machine *m = to_machine(vm);
+
+	if (gfn > U64_MAX / PAGE_SIZE || !in_memory(m, gfn * PAGE_SIZE, PAGE_SIZE))
+		return -ENOENT;
+	page->writable = writable(m, gfn * PAGE_SIZE, PAGE_SIZE);
+	if (write && !page->writable)
+		return -EROFS;
+	page->pfn = gfn;
+	page->large = false;
+	page->seq = m->seq;
+	return 0;
+}
+
+void host_mmu_lock(struct vm *vm)
+{
+	if (to_machine(vm)->mmu_locked)
+		abort();
+	to_machine(vm)->mmu_locked = true;
+}
+
+void host_mmu_unlock(struct vm *vm)
+{
+	if (!to_machine(vm)->mmu_locked)
+		abort();
+	to_machine(vm)->mmu_locked = false;
+}
+
+bool host_mmu_retry(struct vm *vm, u64 gfn, const struct host_page *page)
+{
+	return page->seq != to_machine(vm)->seq;
+}
+
+void host_flush_tlbs(struct vm *vm)
+{
+	to_machine(vm)->tlb_flushes++;
+}
+
+void host_mark_dirty(struct vm *vm, u64 gfn)
+{
+	to_machine(vm)->dirty_marks++;
+}
+
+int host_table_topup(struct vm *vm)
+{
+	return 0;
+}
+
+u64 *host_table_alloc(struct vm *vm, u64 *pa)
+{
+	u64 *table = page_alloc(PAGE_SIZE);
+
+	to_machine(vm)->nr_tables++;
+	*pa = (uintptr_t)table;
+	return table;
+}
+
+void host_table_free(struct vm *vm, u64 *table)
+{
+	to_machine(vm)->nr_tables--;
+	free(table);
+}
+
+u64 *host_table_va(u64 pa)
+{
+	return (u64 *)(uintptr_t)pa;
+}
+
+void *host_zalloc(size_t size)
+{
+	return calloc(1, size);
+}
+
+void host_free(void *p)
+{
+	free(p);
+}
+
+void *host_pages_alloc(unsigned int order, u64 *pa)
+{
+	void *p = page_alloc(PAGE_SIZE << order);
+
+	*pa = (uintptr_t)p;
+	return p;
+}
+
+void host_pages_free(void *p, unsigned int order)
+{
+	free(p);
+}
+
+bool host_mmio_write(struct vm *vm, u64 gpa, u32 len, const void *data)
+{
+	struct machine *m = to_machine(vm);
+
+	if (!m->doorbell_gpa || gpa != m->doorbell_gpa)
+		return false;
+	m->doorbells++;
+	return true;
+}
+
+bool host_pio_write(struct vm *vm, u16 port, u32 len, const void *data)
+{
+	struct machine *m = to_machine(vm);
+
+	if (!m->doorbell_port || port != m->doorbell_port)
+		return false;
+	m->doorbells++;
+	return true;
+}
+
+/* --- Time. --- */
+
+u64 host_now_ns(void) { return machine_now_ns; }
+u64 host_boot_ns(void) { return machine_now_ns; }
+u64 host_real_ns(void) { return machine_now_ns + 1700000000000000000ull; }
+u64 host_tsc(void) { return machine_now_ns * (MACHINE_TSC_KHZ / 1000000); }
+u64 host_tsc_khz(void) { return MACHINE_TSC_KHZ; }
+bool host_tsc_stable(void) { return machine_tsc_stable; }
+
+void host_timer_arm(struct vcpu *v, u64 deadline_ns)
+{
+	machine_of(v)->timer_arms++;
+	machine_of(v)->timer_deadline = deadline_ns ? deadline_ns : 1;
+}
+
+void host_timer_cancel(struct vcpu *v)
+{
+	machine_of(v)->timer_cancels++;
+	machine_of(v)->timer_deadline = 0;
+}
+
+/* --- Threads. --- */
+
+void host_kick(struct vcpu *v)
+{
+	__atomic_fetch_add(&machine_of(v)->kicks, 1, __ATOMIC_RELAXED);
+}
+
+void host_block(struct vcpu *v)
+{
+	machine_of(v)->blocks++;
+}
+
+bool host_signal_pending(void) { return machine_signal; }
+
+/* --- The CPU. --- */
+
+u64 host_xfeatures(void) { return machine_xfeatures; }
+bool host_la57(void) { return machine_la57; }
+
+void machine_set_cpuid(u32 leaf, u32 sub, u32 a, u32 b, u32 c, u32 d)
+{
+	u32 i;
+
+	for (i = 0; i < nr_cpuid; i++)
+		if (cpuid_table[i].leaf == leaf && cpuid_table[i].sub == sub)
+			break;
+	if (i == MAX_CPUID)
+		abort();
+	if (i == nr_cpuid)
+		nr_cpuid++;
+	cpuid_table[i].leaf = leaf;
+	cpuid_table[i].sub = sub;
+	memcpy(cpuid_table[i].regs, (u32 []){ a, b, c, d }, sizeof(cpuid_table[i].regs));
+}
+
+void machine_clear_cpuid(void)
+{
+	nr_cpuid = 0;
+}
+
+void host_cpuid(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
+{
+	*a = *b = *c = *d = 0;
+	if (!nr_cpuid) {
+		__cpuid_count(leaf, sub, *a, *b, *c, *d);
+		return;
+	}
+	for (u32 i = 0; i < nr_cpuid; i++) {
+		if (cpuid_table[i].leaf == leaf && cpuid_table[i].sub == sub) {
+			*a = cpuid_table[i].regs[0];
+			*b = cpuid_table[i].regs[1];
+			*c = cpuid_table[i].regs[2];
+			*d = cpuid_table[i].regs[3];
+		}
+	}
+}
+
+int host_rdmsr_safe(u32 msr, u64 *value)
+{
+	return -EIO;
+}
+
+u64 host_muldiv(u64 a, u64 b, u64 c)
+{
+	unsigned __int128 q;
+
+	if (!c)
+		abort();
+	q = (unsigned __int128)a * b / c;
+	if (q > U64_MAX)
+		abort();
+	return (u64)q;
+}

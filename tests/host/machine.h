@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The machine that unit tests and fuzzers run the engine in: one flat piece of guest memory, vCPUs with a VMCB each, a clock
+ * that moves only when told to, and a record of what the engine asked its host for.
+ */
+#ifndef EXEUNT_TESTS_MACHINE_H
+#define EXEUNT_TESTS_MACHINE_H
+
+#include "x86/vcpu.h"
+
+#define MACHINE_TSC_KHZ		2000000ull	/* host TSC: 2 cycles a ns */
+
+/* What was asked of the host on behalf of one vCPU. */
+struct machine_vcpu {
+	struct vcpu vcpu;	/* first: a vcpu pointer is a machine_vcpu pointer */
+	u32 kicks;
+	u32 blocks;
+	u32 timer_arms, timer_cancels;
+	u64 timer_deadline;	/* host_now_ns() scale; 0 not armed */
+	u32 nmis;		/* counted by the fake event_nmi() */
+	u32 resets, inits;	/* counted by the fake vcpu_reset() */
+	int started_at;		/* SIPI vector given to the fake vcpu_start_at(), or -1 */
+};
+
+struct machine {
+	struct vm vm;		/* first: a vm pointer is a machine pointer */
+	u8 *mem;		/* guest-physical [mem_base, mem_base + mem_size) */
+	u64 mem_base, mem_size;
+	u64 ro_start, ro_end;	/* guest-physical range that is read-only; empty unless set */
+	u64 seq;		/* notifier sequence: a test adds 1 to make host_mmu_retry() say so */
+	bool mmu_locked;
+	u64 nr_tables;		/* pages of host_table_alloc() not yet freed */
+	u32 tlb_flushes;	/* calls of host_flush_tlbs() */
+	u64 dirty_marks;	/* calls of host_mark_dirty() */
+	u64 doorbell_gpa;	/* host_mmio_write() takes writes here; 0 none */
+	u16 doorbell_port;	/* host_pio_write() takes writes here; 0 none */
+	u32 doorbells;
+	struct machine_vcpu *vcpus[VM_MAX_VCPUS];
+};
+
+/* The clock, shared by all machines of a process. host_tsc() follows it at MACHINE_TSC_KHZ. */
+extern u64 machine_now_ns;
+/* What host_signal_pending() answers. */
+extern bool machine_signal;
+/* What host_xfeatures(), host_la57() and host_tsc_stable() answer. */
+extern u64 machine_xfeatures;
+extern bool machine_la57, machine_tsc_stable;
+
+/* A machine with @mem_size bytes of zeroed memory at 0 and no vCPU. Aborts when memory is short. */
+struct machine *machine_create(u64 mem_size);
+/* A vCPU in the state after host_zalloc() with vm, id, run, pio_data and a zeroed VMCB; published in vm.vcpu_by_id. */
+struct vcpu *machine_add_vcpu(struct machine *m, u32 id);
+/* Frees all; engine objects hanging off vCPUs (lapic_free, cpuid_free) are the test's to free first. */
+void machine_free(struct machine *m);
+
+static inline struct machine_vcpu *machine_of(struct vcpu *v) { return (struct machine_vcpu *)v; }
+
+/* Moves the clock, and lets every armed timer that is due fire (lapic_timer_expired), in order of its deadline. */
+void machine_advance(struct machine *m, u64 ns);
+
+/*
+ * What host_cpuid() answers for this leaf and sub-leaf from now on. As soon as one entry is set all others answer zeros;
+ * with none set, the real CPU answers.
+ */
+void machine_set_cpuid(u32 leaf, u32 sub, u32 a, u32 b, u32 c, u32 d);
+void machine_clear_cpuid(void);
+
+#endif
