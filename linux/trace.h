@@ -20,7 +20,7 @@
 	{ 0x026, "read_dr6" }, { 0x027, "read_dr7" }, { 0x030, "write_dr0" }, { 0x031, "write_dr1" }, \
 	{ 0x032, "write_dr2" }, { 0x033, "write_dr3" }, { 0x036, "write_dr6" }, { 0x037, "write_dr7" }, \
 	{ 0x041, "DB excp" }, { 0x051, "AC excp" }, { 0x052, "MC excp" }, \
-	{ 0x060, "interrupt" }, { 0x061, "nmi" }, { 0x062, "smi" }, { 0x063, "init" }, { 0x064, "vintr" }, \
+	{ 0x060, "interrupt" }, { 0x061, "nmi" }, { 0x062, "smi" }, { 0x063, "init" }, { 0x064, "vintr" }, { 0x065, "cr0_sel_write" }, \
 	{ 0x06f, "rdpmc" }, { 0x072, "cpuid" }, { 0x074, "iret" }, { 0x076, "invd" }, { 0x077, "pause" }, { 0x078, "hlt" }, \
 	{ 0x07a, "invlpga" }, { 0x07b, "io" }, { 0x07c, "msr" }, { 0x07e, "ferr_freeze" }, { 0x07f, "shutdown" }, \
 	{ 0x080, "vmrun" }, { 0x081, "hypercall" }, { 0x082, "vmload" }, { 0x083, "vmsave" }, { 0x084, "stgi" }, \

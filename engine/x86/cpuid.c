@@ -687,9 +687,10 @@ static u64 cr4_allowed(const u32 words[NR_WORDS])
 		u16 feature;
 		u32 bit;
 	} cr4_bits[] = {
-		{ F_UMIP, CR4_UMIP_BIT }, { F_LA57, CR4_LA57_BIT }, { F_FSGSBASE, CR4_FSGSBASE_BIT },
-		{ F_PCID, CR4_PCIDE_BIT }, { F_XSAVE, CR4_OSXSAVE_BIT }, { F_SMEP, CR4_SMEP_BIT },
-		{ F_SMAP, CR4_SMAP_BIT }, { F_PKU, CR4_PKE_BIT },
+		{ F_UMIP, CR4_UMIP_BIT },	  { F_LA57, CR4_LA57_BIT },
+		{ F_FSGSBASE, CR4_FSGSBASE_BIT }, { F_PCID, CR4_PCIDE_BIT },
+		{ F_XSAVE, CR4_OSXSAVE_BIT },	  { F_SMEP, CR4_SMEP_BIT },
+		{ F_SMAP, CR4_SMAP_BIT },	  { F_PKU, CR4_PKE_BIT },
 	};
 	u64 cr4 = CR4_ALWAYS;
 	u32 i;

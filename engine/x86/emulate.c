@@ -117,6 +117,7 @@ int emulate_next_write(struct vcpu *v)
 		return RESUME;
 	exit_mmio(v, &e->writes[e->next_write++], true);
 	e->waiting = EMUL_MMIO_WRITE;
+	e->rip = vcpu_rip(v);
 	return EXIT_TO_USER;
 }
 
@@ -207,10 +208,10 @@ int emulate_complete(struct vcpu *v)
 	u8 waiting = e->waiting;
 
 	e->waiting = EMUL_IDLE;
-	if (waiting == EMUL_MMIO_WRITE)
-		return emulate_next_write(v);
 	if (waiting == EMUL_IDLE || vcpu_rip(v) != e->rip)
 		return RESUME;
+	if (waiting == EMUL_MMIO_WRITE)
+		return emulate_next_write(v);
 	if (waiting == EMUL_MMIO_READ)
 		return complete_read(v);
 	return emulate_pio_complete(v, waiting == EMUL_PIO_INS);

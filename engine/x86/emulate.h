@@ -43,7 +43,7 @@ struct emul {
 	u8 waiting;		/* enum emul_wait */
 	u8 nr_bytes;
 	u8 bytes[INSN_MAX_BYTES];	/* of the waiting instruction: the next run decodes the same ones */
-	u64 rip;		/* of the waiting instruction; if the VMM moves RIP, what waits is dropped */
+	u64 rip;		/* at the exit; if the VMM moves RIP, what waits is dropped */
 	u8 nr_reads;		/* MMIO reads that the VMM has answered for this instruction */
 	u8 nr_writes, next_write;
 	struct mmio_fragment reads[EMUL_MAX_FRAGMENTS];

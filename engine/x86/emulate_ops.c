@@ -459,6 +459,15 @@ static enum exec_result op_string(struct exec *x)
 
 /* --- The opcode maps. --- */
 
+/* Group 15: CLFLUSH, CLFLUSHOPT and CLWB read nothing, but fault like a load. */
+static enum exec_result op_group15(struct exec *x)
+{
+	bool flushes = x->in->ext == 7 || (x->in->ext == 6 && x->in->opsize_prefix);
+	struct mem_ref ref;
+
+	return flushes && !x->in->rep ? resolve_operand(x, 1, GVA_READ, &ref) : EXEC_CANNOT;
+}
+
 /* Groups 3, 4 and 5. */
 static enum exec_result op_group345(struct exec *x)
 {
@@ -524,6 +533,8 @@ static enum exec_result exec_0f(struct exec *x)
 		return op_bit_reg(x);
 	case 0xba:
 		return op_bit_imm(x);
+	case 0xae:
+		return op_group15(x);
 	case 0xb0: case 0xb1:
 		return op_cmpxchg(x);
 	case 0xb6: case 0xb7:

@@ -198,22 +198,29 @@ int emulate_pio_string(struct vcpu *v, u16 port, u8 size, bool in)
 	return emulate_fetch_decode(v, &insn) ? RESUME : emulate_pio_run(v, &insn);
 }
 
-/* The elements go where the translation before the exit said. Memory that has lost its slot since swallows them. */
+/*
+ * The elements go where the translation before the exit said. Memory that has lost its slot since swallows them; a VMM that
+ * has lowered the count meanwhile gets no more than that.
+ */
 static int complete_ins(struct vcpu *v)
 {
 	struct emul *e = &v->emul;
+	u8 size = e->pio.size;
+	u32 n = e->pio.count;
 	struct insn in;
 	struct exec x;
 
 	if (emulate_decode_again(v, &in) || !is_expected(v, &in))
 		return RESUME;
 	exec_init(&x, v, &in);
-	host_trace_pio(v, false, e->pio.port, e->pio.size, e->pio.count, first_value(v, e->pio.size));
-	if (e->pio.count == 1)
-		exec_store(&x, &e->pio.ref, first_value(v, e->pio.size));
-	else if (host_guest_write(v->vm, e->pio.ref.gpa[0], v->pio_data, e->pio.count * e->pio.size))
-		host_log("INS into memory that was removed meanwhile");
-	finish_elements(&x, e->pio.count);
+	if (in.rep)
+		n = min_t(u64, n, exec_count(&x));
+	host_trace_pio(v, false, e->pio.port, size, n, first_value(v, size));
+	if (e->pio.count > 1)
+		host_guest_write(v->vm, e->pio.ref.gpa[0], v->pio_data, n * size);
+	else if (n)
+		exec_store(&x, &e->pio.ref, first_value(v, size));
+	finish_elements(&x, n);
 	exec_commit(&x);
 	return emulate_next_write(v);
 }

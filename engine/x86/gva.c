@@ -99,8 +99,9 @@ static u64 reserved_bits(const struct format *f, unsigned int level, u64 entry)
 	rsvd = high | (f->nx ? 0 : PTE_NX);
 	if (f->pae)
 		rsvd |= 0x7ff0000000000000ull;
+	/* Bits 5 and 6 of a PDPE are reserved too, but CPU emulators set them as accessed and dirty bits. */
 	if (f->pae && level == 0)
-		return rsvd | PTE_NX | 0x1e6;
+		return rsvd | PTE_NX | 0x186;
 	if (leaf && above)
 		return rsvd | (((1ull << level_shift(f, level)) - 1) & ~0x1fffull);
 	return leaf || above < 3 ? rsvd : rsvd | PTE_LARGE;

@@ -627,6 +627,12 @@ static void test_vmm_interferes(void **state)
 	emulate_reset(g.v);
 	assert_int_equal(emulate_complete(g.v), RESUME);
 	assert_int_equal(vcpu_rip(g.v), CODE);
+	/* The second half of a write is lost with a reset. */
+	put_code("8903");
+	g.v->regs[R_BX] = DATA + 0xffe;
+	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	VMCB(g.v)->s.rip = 0xfff0;
+	assert_int_equal(emulate_complete(g.v), RESUME);
 }
 
 static void test_rom_write_is_mmio(void **state)
@@ -782,6 +788,7 @@ static void test_cannot(void **state)
 		"480fc70b",		/* cmpxchg16b */
 		"ff2b",			/* ljmp *(%rbx) */
 		"f08903",		/* LOCK where it may not be */
+		"0fae03", "0fae33",	/* fxsave, xsaveopt */
 		"66ff23", "668fc0",	/* near branch with an operand-size prefix; pop %ax */
 		"66630b",
 	};
@@ -969,6 +976,20 @@ static void test_moffs(void **state)
 	assert_int_equal(emulate_served(), RESUME);
 	assert_int_equal(g.v->regs[R_AX], 0x99);
 	assert_done(n);
+}
+
+/* Flushing a line of a device asks nobody. */
+static void test_cache_flush(void **state)
+{
+	unsigned int n = put_code("660fae3b");			/* clflushopt (%rbx) */
+
+	g.v->regs[R_BX] = DATA;
+	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_done(n);
+	VMCB(g.v)->s.rip = CODE;
+	g.v->regs[R_BX] = DATA + 0x5000;
+	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_exception(VEC_PF, 0);
 }
 
 static void test_near_branches(void **state)
@@ -1236,6 +1257,33 @@ static void test_ins_page(void **state)
 	assert_int_equal(g.v->regs[R_CX], 100000 - 4096);
 }
 
+/* The VMM changes the count, or takes the memory away, before it answers. */
+static void test_ins_interfered(void **state)
+{
+	string_ready("f36c", DATA, 2);
+	assert_int_equal(emulate_pio_string(g.v, 0x80, 1, true), EXIT_TO_USER);
+	assert_io(true, 1, 0x80, 2);
+	memset(g.v->pio_data, 0xaa, 4096);
+	g.v->regs[R_CX] = 1;
+	assert_int_equal(emulate_complete(g.v), RESUME);
+	assert_int_equal(guest_peek(&g, RAM_GPA(0), 2), 0x00aa);
+	assert_int_equal(g.v->regs[R_DI], DATA + 1);
+	assert_int_equal(g.v->regs[R_CX], 0);
+	assert_done(2);
+	string_ready("f36c", DATA, 3);
+	assert_int_equal(emulate_pio_string(g.v, 0x80, 1, true), EXIT_TO_USER);
+	g.v->regs[R_CX] = 8192;
+	assert_int_equal(emulate_complete(g.v), RESUME);
+	assert_int_equal(g.v->regs[R_CX], 8189);
+	assert_int_equal(vcpu_rip(g.v), CODE);
+	string_ready("f36c", DATA, 3);
+	assert_int_equal(emulate_pio_string(g.v, 0x80, 1, true), EXIT_TO_USER);
+	g.m->ro_start = RAM_GPA(0);
+	g.m->ro_end = RAM_GPA(0) + 4096;
+	assert_int_equal(emulate_complete(g.v), RESUME);
+	assert_done(2);
+}
+
 static void test_ins_to_device(void **state)
 {
 	string_ready("f36d", DATA + 0xffe, 9);
@@ -1336,9 +1384,9 @@ int main(void)
 		CASE(vmm_interferes), CASE(rom_write_is_mmio), CASE(doorbell), CASE(apic_page), CASE(page_fault),
 		CASE(crossing_fault), CASE(not_canonical), CASE(cannot), CASE(code_in_mmio), CASE(rep_is_bounded), CASE(rep_single_step),
 		CASE(rep_to_device), CASE(rep_from_device), CASE(rep_fault_in_the_middle), CASE(real_mode), CASE(protected_mode),
-		CASE(fs_segment), CASE(store_selector), CASE(moffs), CASE(near_branches), CASE(fetch_across_pages), CASE(length),
+		CASE(fs_segment), CASE(store_selector), CASE(moffs), CASE(cache_flush), CASE(near_branches), CASE(fetch_across_pages), CASE(length),
 		CASE(length_at_limit), CASE(translate), CASE(out), CASE(in), CASE(outs), CASE(outs_alone), CASE(outs_one_by_one),
-		CASE(outs_doorbell), CASE(outs_from_device), CASE(ins), CASE(ins_page), CASE(ins_to_device),
+		CASE(outs_doorbell), CASE(outs_from_device), CASE(ins), CASE(ins_page), CASE(ins_interfered), CASE(ins_to_device),
 		CASE(string_pio_faults), CASE(string_pio_wraps), CASE(string_pio_changed),
 	};
 

@@ -171,6 +171,93 @@ static bool find_mov_cr(struct vcpu *v, u8 cr, u64 *value, u64 *next)
 	return true;
 }
 
+/* CR0's rules that depend on the mode (APM vol. 2, 3.1.1 and 14.6). */
+static bool cr0_write_legal(struct vcpu *v, u64 cr0)
+{
+	u64 cr4 = vcpu_cr4(v);
+
+	if (!cr0_valid(cr0))
+		return false;
+	if (!(cr0 & CR0_PG_BIT))
+		return !vcpu_is_64bit(v) && !(cr4 & CR4_PCIDE_BIT);
+	if (vcpu_cr0(v) & CR0_PG_BIT)
+		return true;
+	/* Entering long mode takes PAE and a code segment that is not 64-bit yet. */
+	return !(vcpu_efer(v) & EFER_LME_BIT) || ((cr4 & CR4_PAE_BIT) && !(VMCB(v)->s.cs.attrib & (1u << 9)));
+}
+
+static void set_cr0(struct vcpu *v, u64 cr0)
+{
+	u64 changed = vcpu_cr0(v) ^ cr0, efer = vcpu_efer(v);
+
+	if ((changed & CR0_PG_BIT) && (efer & EFER_LME_BIT))
+		vendor_set_efer(v, cr0 & CR0_PG_BIT ? efer | EFER_LMA_BIT : efer & ~EFER_LMA_BIT);
+	if (changed & (CR0_PG_BIT | CR0_WP_BIT | CR0_PE_BIT))
+		vendor_flush_tlb(v);
+	vendor_set_cr0(v, cr0);
+}
+
+/* LMSW sets the low four bits of CR0 and cannot clear PE (APM vol. 3). Its memory form is decoded but not executed here. */
+static int find_cr0_value(struct vcpu *v, u64 *value, u64 *next)
+{
+	struct insn insn;
+	u64 reg;
+
+	if (emulate_fetch_decode(v, &insn))
+		return -EAGAIN;
+	if (insn.name == INSN_MOV_CR && insn.opcode == 0x22 && insn.reg == 0) {
+		reg = v->regs[insn.rm & 0xf];
+		*value = vcpu_is_64bit(v) ? reg : (u32)reg;
+	} else if (insn.name == INSN_CLTS) {
+		*value = vcpu_cr0(v) & ~CR0_TS_BIT;
+	} else if (insn.name == INSN_LMSW && insn.mod == 3) {
+		reg = v->regs[insn.rm & 0xf];
+		*value = (vcpu_cr0(v) & ~0xeull) | (reg & 0xf);
+	} else {
+		return insn.name == INSN_LMSW ? -EOPNOTSUPP : -EAGAIN;
+	}
+	*next = vcpu_rip(v) + insn.length;
+	return 0;
+}
+
+static int handle_cr0_write(struct vcpu *v)
+{
+	u64 value, next;
+	int r = find_cr0_value(v, &value, &next);
+
+	if (r == -EOPNOTSUPP)
+		return internal_error(v, KVM_INTERNAL_ERROR_EMULATION, SVM_EXIT_CR0_SEL_WRITE);
+	if (r)
+		return RESUME;
+	host_trace_cr(0, value);
+	if (!cr0_write_legal(v, value))
+		return inject_gp(v);
+	set_cr0(v, value);
+	vcpu_advance_to(v, next);
+	return RESUME;
+}
+
+/* MOV from CR0 and SMSW, while the guest sees bits that it does not run with. */
+static int handle_cr0_read(struct vcpu *v)
+{
+	u64 *reg, cr0 = vcpu_cr0(v);
+	struct insn insn;
+
+	if (emulate_fetch_decode(v, &insn))
+		return RESUME;
+	reg = &v->regs[insn.rm & 0xf];
+	if (insn.name == INSN_MOV_CR && insn.opcode == 0x20 && insn.reg == 0)
+		*reg = cr0;
+	else if (insn.name == INSN_SMSW && insn.mod == 3)
+		*reg = insn.op_size == 2 ? (*reg & ~0xffffull) | (u16)cr0 : cr0;
+	else if (insn.name == INSN_SMSW)
+		return internal_error(v, KVM_INTERNAL_ERROR_EMULATION, SVM_EXIT_READ_CR0);
+	else
+		return RESUME;
+	vcpu_advance_to(v, vcpu_rip(v) + insn.length);
+	return RESUME;
+}
+
 /* CR4's rules that depend on the mode (APM vol. 2, 3.1.3 and 5.5.1). */
 static bool cr4_write_legal(struct vcpu *v, u64 cr4)
 {
@@ -284,6 +371,16 @@ static int handle_xsetbv(struct vcpu *v)
 	return RESUME;
 }
 
+/* Caches are coherent without the guest's help. QEMU's TCG reports INVD as WBINVD, so either is expected for both. */
+static int handle_cache_flush(struct vcpu *v)
+{
+	u64 next;
+
+	if (find_next_rip(v, INSN_WBINVD, &next) || find_next_rip(v, INSN_INVD, &next))
+		vcpu_advance_to(v, next);
+	return RESUME;
+}
+
 /* Without MONITOR in the guest's CPUID, MWAIT is a no-op or undefined, as the VMM chose (KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS). */
 static int handle_mwait(struct vcpu *v, enum insn_name name)
 {
@@ -312,6 +409,11 @@ static int handle_failed_entry(struct vcpu *v)
 static int handle_rare_exit(struct vcpu *v)
 {
 	switch (v->hw.exit_code) {
+	case SVM_EXIT_READ_CR0:
+		return handle_cr0_read(v);
+	case SVM_EXIT_WRITE_CR0:
+	case SVM_EXIT_CR0_SEL_WRITE:
+		return handle_cr0_write(v);
 	case SVM_EXIT_WRITE_CR4:
 		return handle_cr4_write(v);
 	case SVM_EXIT_WRITE_CR8:
@@ -333,9 +435,8 @@ static int handle_rare_exit(struct vcpu *v)
 	case SVM_EXIT_RDPMC:
 		return inject_gp(v);		/* no counters are offered */
 	case SVM_EXIT_INVD:
-		return skip(v, INSN_INVD);
 	case SVM_EXIT_WBINVD:
-		return skip(v, INSN_WBINVD);
+		return handle_cache_flush(v);
 	case SVM_EXIT_XSETBV:
 		return handle_xsetbv(v);
 	case SVM_EXIT_MONITOR:

@@ -123,7 +123,7 @@ static void reset_intercepts(struct vcpu *v)
 	c->intercepts[ICPT_DR] = 0x00ff00ff;
 	/* #AC and #DB can recur for ever inside their own delivery (CVE-2015-5307, CVE-2015-8104); #MC is the host's. */
 	c->intercepts[ICPT_EXCEPTION] = 1u << VEC_DB | 1u << VEC_AC | 1u << VEC_MC;
-	c->intercepts[ICPT_MISC1] = ICPT1_INTR | ICPT1_NMI | ICPT1_SMI | ICPT1_INIT | ICPT1_RDPMC | ICPT1_CPUID |
+	c->intercepts[ICPT_MISC1] = ICPT1_INTR | ICPT1_NMI | ICPT1_SMI | ICPT1_INIT | ICPT1_CR0_SELECTIVE | ICPT1_RDPMC | ICPT1_CPUID |
 				    ICPT1_INVD | ICPT1_INVLPGA | ICPT1_IOIO | ICPT1_MSR | ICPT1_FERR_FREEZE | ICPT1_SHUTDOWN;
 	if (!v->vm->hlt_in_guest)
 		c->intercepts[ICPT_MISC1] |= ICPT1_HLT;
@@ -185,6 +185,7 @@ void vendor_reset(struct vcpu *v, bool init)
 
 	reset_registers(&v->hw.vmcb->s, init);
 	reset_intercepts(v);
+	vendor_set_cr0(v, v->hw.vmcb->s.cr0 | (init ? v->hw.cr0_hidden : 0));
 	c->iopm_pa = iopm_pa;
 	c->msrpm_pa = v->hw.msrpm_pa;
 	c->int_ctl = V_INTR_MASKING_BIT;
@@ -455,10 +456,17 @@ void vendor_set_efer(struct vcpu *v, u64 efer)
 
 void vendor_set_cr0(struct vcpu *v, u64 cr0)
 {
+	u32 *cr = &v->hw.vmcb->c.intercepts[ICPT_CR];
+
 	/* Caches stay on whatever firmware says, unless the VMM asked for the opposite (KVM_X86_QUIRK_CD_NW_CLEARED). */
+	v->hw.cr0_hidden = 0;
 	if (!(v->vm->disabled_quirks & KVM_X86_QUIRK_CD_NW_CLEARED))
-		cr0 &= ~(CR0_CD_BIT | CR0_NW_BIT);
-	v->hw.vmcb->s.cr0 = cr0 | CR0_ET_BIT;
+		v->hw.cr0_hidden = cr0 & (CR0_CD_BIT | CR0_NW_BIT);
+	v->hw.vmcb->s.cr0 = (cr0 & ~v->hw.cr0_hidden) | CR0_ET_BIT;
+	if (v->hw.cr0_hidden)
+		*cr |= ICPT_CR_READ(0) | ICPT_CR_WRITE(0);
+	else
+		*cr &= ~(ICPT_CR_READ(0) | ICPT_CR_WRITE(0));
 }
 
 void vendor_set_cr3(struct vcpu *v, u64 cr3)

@@ -23,6 +23,7 @@ struct vendor_vcpu {
 	u64 *msrpm;		/* two pages: a set bit intercepts */
 	u64 msrpm_pa;
 	struct asid asid;
+	u64 cr0_hidden;		/* CR0.CD and NW that the guest set but does not run with; CR0 accesses are intercepted then */
 	bool event_given;	/* the VMCB holds an event that the next entry delivers (the CPU clears the field itself) */
 	bool nmi_iret;		/* IRET of the NMI handler was intercepted and not yet executed */
 	u64 nmi_iret_rip;
@@ -53,7 +54,7 @@ void svm_exit(void);
  */
 #define vcpu_rip(v)		(VMCB(v)->s.rip)
 #define vcpu_rflags(v)		(VMCB(v)->s.rflags)
-#define vcpu_cr0(v)		(VMCB(v)->s.cr0)
+#define vcpu_cr0(v)		(VMCB(v)->s.cr0 | (v)->hw.cr0_hidden)
 #define vcpu_cr2(v)		(VMCB(v)->s.cr2)
 #define vcpu_cr3(v)		(VMCB(v)->s.cr3)
 #define vcpu_cr4(v)		(VMCB(v)->s.cr4)

@@ -10,6 +10,7 @@
 /* Intercept vectors: word index and bit (appendix B, offsets 000h to 014h). */
 enum intercept_word { ICPT_CR, ICPT_DR, ICPT_EXCEPTION, ICPT_MISC1, ICPT_MISC2, ICPT_MISC3 };
 
+#define ICPT_CR_READ(n)		(1u << (n))
 #define ICPT_CR_WRITE(n)	(1u << (16 + (n)))
 
 #define ICPT1_INTR		(1u << 0)
@@ -17,6 +18,7 @@ enum intercept_word { ICPT_CR, ICPT_DR, ICPT_EXCEPTION, ICPT_MISC1, ICPT_MISC2, 
 #define ICPT1_SMI		(1u << 2)
 #define ICPT1_INIT		(1u << 3)
 #define ICPT1_VINTR		(1u << 4)
+#define ICPT1_CR0_SELECTIVE	(1u << 5)	/* changes of CR0 other than TS and MP */
 #define ICPT1_RDPMC		(1u << 15)
 #define ICPT1_CPUID		(1u << 18)
 #define ICPT1_IRET		(1u << 20)
@@ -169,6 +171,7 @@ enum svm_exit {
 	SVM_EXIT_READ_CR0 = 0x00, SVM_EXIT_WRITE_CR0 = 0x10, SVM_EXIT_WRITE_CR4 = 0x14, SVM_EXIT_WRITE_CR8 = 0x18,
 	SVM_EXIT_READ_DR0 = 0x20, SVM_EXIT_WRITE_DR0 = 0x30, SVM_EXIT_WRITE_DR7 = 0x37, SVM_EXIT_EXCP_BASE = 0x40,
 	SVM_EXIT_INTR = 0x60, SVM_EXIT_NMI = 0x61, SVM_EXIT_SMI = 0x62, SVM_EXIT_INIT = 0x63, SVM_EXIT_VINTR = 0x64,
+	SVM_EXIT_CR0_SEL_WRITE = 0x65,
 	SVM_EXIT_RDPMC = 0x6f, SVM_EXIT_CPUID = 0x72, SVM_EXIT_IRET = 0x74, SVM_EXIT_INVD = 0x76, SVM_EXIT_PAUSE = 0x77,
 	SVM_EXIT_HLT = 0x78, SVM_EXIT_INVLPGA = 0x7a, SVM_EXIT_IOIO = 0x7b, SVM_EXIT_MSR = 0x7c, SVM_EXIT_FERR_FREEZE = 0x7e,
 	SVM_EXIT_SHUTDOWN = 0x7f, SVM_EXIT_VMRUN = 0x80, SVM_EXIT_VMMCALL = 0x81, SVM_EXIT_VMLOAD = 0x82,
