@@ -41,7 +41,7 @@ static int serve_requests(struct vcpu *v)
 {
 	if (vcpu_take_request(v, REQ_TRIPLE_FAULT)) {
 		v->run->exit_reason = KVM_EXIT_SHUTDOWN;
-		v->emul.waiting = 0;
+		emulate_reset(v);
 		return EXIT_TO_USER;
 	}
 	if (vcpu_take_request(v, REQ_IOAPIC_EOI)) {
@@ -100,6 +100,7 @@ static int enter_once(struct vcpu *v)
 		__atomic_store_n(&v->mode, OUTSIDE_GUEST, __ATOMIC_RELEASE);
 		host_irq_enable();
 		host_preempt_enable();
+		event_settle(v, false);
 		return RESUME;
 	}
 	host_fpu_ready();
@@ -158,8 +159,8 @@ void vcpu_reset(struct vcpu *v, bool init)
 	memset(v->regs, 0, sizeof(v->regs));
 	memset(v->dr, 0, sizeof(v->dr));
 	v->regs[R_DX] = type_family_model;
-	v->requests &= 1ull << REQ_IOAPIC_SCAN;
-	memset(&v->emul, 0, sizeof(v->emul));
+	__atomic_fetch_and(&v->requests, 1ull << REQ_IOAPIC_SCAN | 1ull << REQ_TLB_FLUSH | 1ull << REQ_UNBLOCK, __ATOMIC_RELEASE);
+	emulate_reset(v);
 	event_reset(v);
 	vendor_reset(v, init);
 	if (!init) {
@@ -191,7 +192,7 @@ int vcpu_create(struct vcpu *v, struct vm *vm, u32 id)
 
 	v->vm = vm;
 	v->id = id;
-	v->ev.extint = -1;
+	cpuid_init(v);
 	r = vendor_create(v);
 	if (r)
 		return r;

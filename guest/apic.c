@@ -408,23 +408,31 @@ static void test_one_shot(void)
 	report(seen[0].count[0x51] == 1, "%s: a masked timer does not fire", mode);
 }
 
+/* Ticks of the timer in a while, by the divisor's code. */
+static u32 ticks(u32 divide)
+{
+	apic_write(APIC_TIMER_DIVIDE, divide);
+	apic_write(APIC_TIMER_INIT, 0xffffffff);
+	wait_us(20000);
+	return 0xffffffff - apic_read(APIC_TIMER_COUNT);
+}
+
 static void test_divider(void)
 {
-	u32 by_1, by_128;
+	u32 by_1 = 0, by_128 = 0;
+	bool ok = false;
+	unsigned int left;
 
 	apic_write(APIC_LVT_TIMER, APIC_MASKED | 0x51);
-	apic_write(APIC_TIMER_DIVIDE, 0xb);
-	apic_write(APIC_TIMER_INIT, 0xffffffff);
-	wait_us(20000);
-	by_1 = 0xffffffff - apic_read(APIC_TIMER_COUNT);
-	apic_write(APIC_TIMER_DIVIDE, 0xa);
-	apic_write(APIC_TIMER_INIT, 0xffffffff);
-	wait_us(20000);
-	by_128 = 0xffffffff - apic_read(APIC_TIMER_COUNT);
+	/* The while is as long as the host makes it. */
+	for (left = 5; left && !ok; left--) {
+		by_1 = ticks(0xb);
+		by_128 = ticks(0xa);
+		ok = by_1 / 128 < by_128 * 2 && by_128 < by_1 / 128 * 2;
+	}
 	apic_write(APIC_TIMER_DIVIDE, 0xb);
 	apic_write(APIC_TIMER_INIT, 0);
-	report(by_1 / 128 < by_128 * 4 && by_128 < by_1 / 128 * 4,
-	       "%s: divisors 1 and 128 (%u, %u)", mode, by_1, by_128);
+	report(ok, "%s: divisors 1 and 128 (%u, %u)", mode, by_1, by_128);
 }
 
 static void test_periodic(void)
@@ -463,7 +471,7 @@ static void test_deadline(void)
 	apic_write(APIC_LVT_TIMER, APIC_DEADLINE | 0x53);
 	apic_write(APIC_TIMER_INIT, 1000);
 	report(apic_read(APIC_TIMER_COUNT) == 0, "%s: initial count is ignored in deadline mode", mode);
-	deadline = rdtsc() + host.tsc_khz * 10UL;
+	deadline = rdtsc() + host.tsc_khz * 100UL;
 	wrmsr(MSR_TSC_DEADLINE, deadline);
 	report(rdmsr(MSR_TSC_DEADLINE) == deadline, "%s: deadline reads back while armed", mode);
 	sti();
@@ -477,14 +485,14 @@ static void test_deadline(void)
 	wait_count(&seen[0].count[0x53], 2);
 	cli();
 	report(seen[0].count[0x53] == 2, "%s: a deadline in the past fires at once", mode);
-	wrmsr(MSR_TSC_DEADLINE, rdtsc() + host.tsc_khz * 5UL);
+	wrmsr(MSR_TSC_DEADLINE, rdtsc() + host.tsc_khz * 100UL);
 	wrmsr(MSR_TSC_DEADLINE, 0);
-	wait_us(10000);
+	wait_us(110000);
 	let_in();
 	report(seen[0].count[0x53] == 2, "%s: writing 0 disarms it", mode);
-	wrmsr(MSR_TSC_DEADLINE, rdtsc() + host.tsc_khz * 5UL);
+	wrmsr(MSR_TSC_DEADLINE, rdtsc() + host.tsc_khz * 100UL);
 	apic_write(APIC_LVT_TIMER, 0x53);
-	wait_us(10000);
+	wait_us(110000);
 	let_in();
 	report(seen[0].count[0x53] == 2, "%s: leaving deadline mode disarms it", mode);
 	wrmsr(MSR_TSC_DEADLINE, 0);
@@ -527,9 +535,12 @@ static void wake_cpus(void)
 	unsigned int i;
 
 	stop_idling = true;
-	apic_icr(0, APIC_OTHERS | APIC_ASSERT | STOP_VECTOR);
+	/* More than once: on TCG a CPU may take it between STI and HLT, and then sleep. */
 	for (i = 1; i < cpus_up; i++)
-		on_cpu_wait(i);
+		while (on_cpu_busy(i)) {
+			apic_icr(0, APIC_OTHERS | APIC_ASSERT | STOP_VECTOR);
+			wait_us(1000);
+		}
 }
 
 /* Exactly the CPUs in `mask` got the vector once. */
@@ -549,7 +560,7 @@ static bool got(u8 vector, u32 mask)
 
 static void test_destinations(void)
 {
-	u32 all = (1U << cpus_up) - 1, total = 0, i;
+	u32 all = (1U << cpus_up) - 1, total = 0, i, turn;
 
 	clear_seen();
 	sti();
@@ -572,9 +583,11 @@ static void test_destinations(void)
 		report(got(0x68, 0), "x2apic: another cluster: nobody gets it");
 	}
 	apic_icr(3, APIC_LOGICAL | APIC_LOWEST | APIC_ASSERT | 0x69);
-	wait_us(5000);
-	for (i = 0; i < cpus_up; i++)
-		total += seen[i].count[0x69];
+	for (turn = 0; turn < 200 && !total; turn++) {
+		wait_us(5000);
+		for (i = 0; i < cpus_up; i++)
+			total += seen[i].count[0x69];
+	}
 	report(total == 1, "%s: lowest priority: exactly one CPU gets it (%u)", mode, total);
 	cli();
 }

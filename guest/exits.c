@@ -14,6 +14,7 @@
 #define KVM_EPERM	1
 #define TIMER_VECTOR	0x40
 #define HALTS		50
+#define TIMER_NS	2000000	/* long enough for HLT to be reached before, even on TCG */
 #define CPUID_MAX	256
 #define UNKNOWN_MSR	0x12345678
 #define NONCANONICAL	0x8000000000000000UL
@@ -299,13 +300,15 @@ static void test_control_registers(void)
 	u64 cr0 = read_cr0(), cr3 = read_cr3(), cr4 = read_cr4(), value;
 	struct mon_info info;
 	u32 regs[4];
+	int vector;
 
 	report(try_write_cr0(cr0 & ~CR0_PE) == EXC_GP, "CR0: #GP for PG without PE");
 	report(try_write_cr0(cr0 | CR0_NW) == EXC_GP, "CR0: #GP for NW without CD");
 	report(try_write_cr0(cr0 | 1UL << 32) == EXC_GP, "CR0: #GP for upper half");
 	report(read_cr0() == cr0, "CR0 is unchanged");
-	report(try_write_cr0(cr0 | CR0_CD) == NO_EXC && read_cr0() == (cr0 | CR0_CD),
-	       "CR0: CD can be set");
+	vector = try_write_cr0(cr0 | CR0_CD);
+	value = read_cr0();
+	report(vector == NO_EXC && value == (cr0 | CR0_CD), "CR0: CD can be set (%lx)", value);
 	try_write_cr0(cr0 | CR0_TS | CR0_AM);
 	report(read_cr0() == (cr0 | CR0_TS | CR0_AM), "CR0: TS and AM can be set");
 	try_write_cr0(cr0 & ~CR0_WP);
@@ -318,8 +321,8 @@ static void test_control_registers(void)
 	try_write_cr0(cr0);
 
 	report(try_write_cr4(cr4 & ~(u64)CR4_PAE) == EXC_GP, "CR4: #GP for PAE cleared");
-	report(try_write_cr4(cr4 | 1UL << 15) == EXC_GP, "CR4: #GP for a reserved bit (15)");
-	report(try_write_cr4(cr4 | 1UL << 63) == EXC_GP, "CR4: #GP for a reserved bit (63)");
+	report(try_write_cr4(cr4 | 1UL << 15) == EXC_GP, "CR4: #GP for bit 15");
+	report(try_write_cr4(cr4 | 1UL << 63) == EXC_GP, "CR4: #GP for bit 63");
 	report(read_cr4() == cr4, "CR4 is unchanged");
 
 	cpuid(0x80000008, 0, regs);
@@ -477,17 +480,21 @@ static void test_instructions(void)
 	if (!(regs[1] & 1U << 10))
 		EXPECT_UD("invpcid (%%rsp), %%rax");
 
-	asm volatile(TRY("invd") : : : "memory");
-	report(trapped() == NO_EXC, "INVD");
-	asm volatile(TRY("wbinvd") : : : "memory");
-	report(trapped() == NO_EXC, "WBINVD");
 	asm volatile(TRY("rdpmc") : : "c"(0x3fffffff) : "rax", "rdx", "memory");
 	report(trapped() == EXC_GP, "RDPMC: #GP for an absent counter");
 	asm volatile(TRY("pause; pause; pause; pause") : : : "memory");
 	report(trapped() == NO_EXC, "PAUSE");
 }
 
-/* ---- HLT ---- */
+/* ---- caches, HLT ---- */
+
+static void test_caches(void)
+{
+	asm volatile(TRY("wbinvd") : : : "memory");
+	report(trapped() == NO_EXC, "WBINVD");
+	asm volatile(TRY("invd") : : : "memory");
+	report(trapped() == NO_EXC, "INVD");
+}
 
 static void on_timer(struct frame *frame)
 {
@@ -506,7 +513,7 @@ static void test_halt(void)
 	apic_write(APIC_LVT_TIMER, TIMER_VECTOR);
 	start_count(&from);
 	for (i = 0; i < HALTS; i++) {
-		apic_write(APIC_TIMER_INIT, 100000);
+		apic_write(APIC_TIMER_INIT, TIMER_NS);
 		sti_hlt_cli();
 		if (timer_fired != i + 1)
 			break;
@@ -530,5 +537,6 @@ int payload_main(void)
 	test_instructions();
 	test_ring3();
 	test_halt();
+	test_caches();
 	return 0;
 }

@@ -50,7 +50,7 @@ static int survive(void (*fn)(void *), void *arg, u32 us)
 {
 	int reason;
 
-	mon_call(MON_KICK, us, (u64)catch_entry, 0, 0, 0);
+	mon_call(MON_KICK, us, 0, 0, 0, 0);
 	reason = expect_fatal(fn, arg);
 	mon_call(MON_KICK, 0, 0, 0, 0, 0);
 	return reason;
@@ -80,7 +80,7 @@ static void on_ud(struct frame *frame)
 
 static void kick_soon(void)
 {
-	mon_call(MON_KICK, 20000, (u64)catch_entry, 0, 0, 0);
+	mon_call(MON_KICK, 20000, 0, 0, 0, 0);
 }
 
 static void spin(void *arg)

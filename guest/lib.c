@@ -48,7 +48,6 @@ void load_tables(void);
 void exception(struct frame *frame);
 void catch_return(int reason, u32 suberror);
 void ap_main(void);
-int context_save(struct context *context) __attribute__((returns_twice));
 void context_go(struct context *context, int value) __attribute__((noreturn));
 void user_enter(u64 (*fn)(u64), u64 arg, u64 stack) __attribute__((noreturn));
 
@@ -173,6 +172,11 @@ bool report_cpu(bool ok, const char *format, ...)
 	report_line(ok ? "PASS" : host.emulated ? "SKIP (TCG)" : "FAIL", format, ap);
 	va_end(ap);
 	return ok;
+}
+
+unsigned int tries(void)
+{
+	return host.emulated ? 10 : 1;
 }
 
 void report_skip(const char *format, ...)
@@ -363,17 +367,24 @@ void catch_return(int reason, u32 suberror)
 	context_go(&cpu->fatal, reason + 1);
 }
 
+void arm_fatal(void)
+{
+	mon_call(MON_CATCH, (u64)catch_entry, 0, 0, 0, 0);
+}
+
+void forget_fatal(void)
+{
+	mon_call(MON_CATCH, 0, 0, 0, 0, 0);
+	this_cpu()->resume = 0;
+}
+
 int expect_fatal(void (*fn)(void *), void *arg)
 {
-	struct cpu *cpu = this_cpu();
-	int how;
+	int how = catch_fatal();
 
-	mon_call(MON_CATCH, (u64)catch_entry, 0, 0, 0, 0);
-	how = context_save(&cpu->fatal);
 	if (!how)
 		fn(arg);
-	mon_call(MON_CATCH, 0, 0, 0, 0, 0);
-	cpu->resume = 0;
+	forget_fatal();
 	return how - 1;
 }
 
@@ -396,9 +407,14 @@ void on_cpu_start(unsigned int id, void (*fn)(void *), void *arg)
 	cpus[id].cpu.work = fn;
 }
 
+bool on_cpu_busy(unsigned int id)
+{
+	return cpus[id].cpu.work != NULL;
+}
+
 void on_cpu_wait(unsigned int id)
 {
-	while (cpus[id].cpu.work)
+	while (on_cpu_busy(id))
 		pause();
 }
 

@@ -20,6 +20,11 @@ bool report(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3
  * a failure is a SKIP line where the CPU is emulated by QEMU's TCG, which does not.
  */
 bool report_cpu(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/*
+ * How often to try what an exit at the wrong moment upsets on TCG: its VMRUN loads
+ * neither the interrupt shadow nor DR7's breakpoints. Once where the CPU is real.
+ */
+unsigned int tries(void);
 void report_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 void *memset(void *to, int c, size_t n);
@@ -42,6 +47,14 @@ int in_user(u64 (*fn)(u64), u64 arg, u64 *result);
  * -1 if fn returned. Interrupts must be off.
  */
 int expect_fatal(void (*fn)(void *), void *arg);
+/*
+ * The same for code in place: if (!catch_fatal()) the code; else what to do if it
+ * ended in a fatal exit. What the code changes must be volatile. Then forget_fatal().
+ */
+#define catch_fatal()	(arm_fatal(), context_save(&this_cpu()->fatal))
+void arm_fatal(void);
+void forget_fatal(void);
+int context_save(struct context *context) __attribute__((returns_twice));
 
 long mon_call(u64 op, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4);
 void mon_exit(int status) __attribute__((noreturn));
@@ -55,6 +68,7 @@ unsigned int start_cpus(void);
 void on_cpu(unsigned int id, void (*fn)(void *), void *arg);
 void on_cpu_start(unsigned int id, void (*fn)(void *), void *arg);
 void on_cpu_wait(unsigned int id);
+bool on_cpu_busy(unsigned int id);
 struct cpu *cpu_by_id(unsigned int id);
 
 #endif

@@ -59,10 +59,13 @@ static void mmio_put(u64 offset, u64 value)
 /* ---- plain reads and writes ---- */
 
 #define READ_FORM(name, text, len, in_memory, before, want) do {		\
-	u64 got = (before);							\
+	volatile u64 got = (before);						\
 	mmio_put(0, in_memory);							\
 	log_start();								\
-	asm volatile(text : "+a"(got) : "d"(MMIO) : "rcx", "memory", "cc");	\
+	if (!catch_fatal())							\
+		asm volatile(text : "+a"(got) : "d"(MMIO) : "rcx", "rsi", "r9",	\
+			     "memory", "cc");					\
+	forget_fatal();								\
 	log_read();								\
 	report(got == (want) && logged == 1 && log_entry(0, MMIO, len, false, in_memory),	\
 	       "read: %s (%lx)", name, got);					\
@@ -111,10 +114,13 @@ static void test_reads(void)
 }
 
 #define WRITE_FORM(name, text, len, value, want) do {				\
-	u64 rax = (value);							\
+	volatile u64 rax = (value);						\
 	mmio_put(8, 0);								\
 	log_start();								\
-	asm volatile(text : "+a"(rax) : "d"(MMIO + 8) : "rcx", "rdi", "memory", "cc");	\
+	if (!catch_fatal())							\
+		asm volatile(text : "+a"(rax) : "d"(MMIO + 8) : "rcx", "rdi", "memory",	\
+			     "cc");						\
+	forget_fatal();								\
 	log_read();								\
 	report(logged == 1 && log_entry(0, MMIO + 8, len, true, want) && mmio_get(8) == (want),	\
 	       "write: %s", name);						\
@@ -145,10 +151,12 @@ static void test_writes(void)
 }
 
 #define RMW_FORM(name, text, len, in_memory, reg, want, want_reg) do {		\
-	u64 rax = (reg);							\
+	volatile u64 rax = (reg);						\
 	mmio_put(16, in_memory);						\
 	log_start();								\
-	asm volatile(text : "+a"(rax) : "d"(MMIO + 16) : "rcx", "memory", "cc");	\
+	if (!catch_fatal())							\
+		asm volatile(text : "+a"(rax) : "d"(MMIO + 16) : "rcx", "memory", "cc");	\
+	forget_fatal();								\
 	log_read();								\
 	report(logged == 2 && log_entry(0, MMIO + 16, len, false, in_memory) &&	\
 	       log_entry(1, MMIO + 16, len, true, want) && mmio_get(16) == (want) &&	\

@@ -263,8 +263,7 @@ static void prepare_cpuid(struct vm *vm)
 	}
 }
 
-/* The leaves that hold an APIC id are the only ones that differ between vCPUs. */
-static void set_cpuid(struct vcpu *vcpu)
+void cpuid_personalize(struct vcpu *vcpu)
 {
 	struct kvm_cpuid2 *cpuid = vcpu->vm->cpuid;
 	struct kvm_cpuid_entry2 *e;
@@ -274,8 +273,7 @@ static void set_cpuid(struct vcpu *vcpu)
 		e = &cpuid->entries[i];
 		switch (e->function) {
 		case 1:
-			e->ebx = (e->ebx & 0xff00ffff & ~0xff000000) | vcpu->id << 24 |
-				 vcpu->vm->vcpus << 16;
+			e->ebx = (e->ebx & 0xffff) | vcpu->id << 24 | vcpu->vm->vcpus << 16;
 			break;
 		case 0xb:
 		case 0x1f:
@@ -286,8 +284,6 @@ static void set_cpuid(struct vcpu *vcpu)
 			break;
 		}
 	}
-	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
-		die("KVM_SET_CPUID2");
 }
 
 static struct kvm_segment flat_segment(uint16_t selector, bool code)
@@ -334,7 +330,9 @@ static void create_vcpu(struct vm *vm, unsigned int id)
 	vcpu->run = mmap(NULL, vm->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
 	if (vcpu->run == MAP_FAILED)
 		die("mmap of the vCPU");
-	set_cpuid(vcpu);
+	cpuid_personalize(vcpu);
+	if (ioctl(vcpu->fd, KVM_SET_CPUID2, vm->cpuid))
+		die("KVM_SET_CPUID2");
 	if (id)
 		return;		/* waits for INIT and SIPI in its reset state */
 	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs))
@@ -369,12 +367,12 @@ static bool restart(struct vcpu *vcpu, uint64_t rip, uint32_t rdi, uint32_t rsi)
 }
 
 /* After an exit that no guest survives: go on where MON_CATCH said, if it did. */
-static bool catch_fatal(struct vcpu *vcpu, uint32_t suberror)
+static bool catch_fatal(struct vcpu *vcpu, uint32_t reason, uint32_t suberror)
 {
 	uint64_t rip = vcpu->catch_rip;
 
 	vcpu->catch_rip = 0;
-	return rip && restart(vcpu, rip, vcpu->run->exit_reason, suberror);
+	return rip && restart(vcpu, rip, reason, suberror);
 }
 
 static void handle_exit(struct vcpu *vcpu)
@@ -397,7 +395,7 @@ static void handle_exit(struct vcpu *vcpu)
 		suberror = run->internal.suberror;
 		break;
 	}
-	if (!catch_fatal(vcpu, suberror))
+	if (!catch_fatal(vcpu, run->exit_reason, suberror))
 		vm_finish(vcpu->vm, "vCPU %u: exit reason %u, suberror %u", vcpu->id,
 			  run->exit_reason, suberror);
 }
@@ -405,18 +403,13 @@ static void handle_exit(struct vcpu *vcpu)
 /* A signal took the vCPU out of KVM_RUN: the end, a kick the payload asked for, or none. */
 static void handle_signal(struct vcpu *vcpu)
 {
-	uint64_t rip = vcpu->redirect_rip;
-
 	vcpu->counts.eintr++;
 	if (vcpu->vm->done)
 		return;
 	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-	if (!vcpu->kicked)
-		return;
+	if (vcpu->kicked)
+		catch_fatal(vcpu, MON_KICKED, 0);
 	vcpu->kicked = false;
-	vcpu->redirect_rip = 0;
-	if (rip && !restart(vcpu, rip, MON_KICKED, 0))
-		vm_finish(vcpu->vm, "vCPU %u: restart: %s", vcpu->id, strerror(errno));
 }
 
 static void *vcpu_thread(void *arg)
@@ -471,6 +464,38 @@ static bool run_vm(struct vm *vm, unsigned int timeout)
 	return in_time;
 }
 
+static uint32_t lapic_reg(const struct kvm_lapic_state *lapic, unsigned int reg)
+{
+	uint32_t value;
+
+	memcpy(&value, lapic->regs + reg, sizeof(value));
+	return value;
+}
+
+static void print_interrupts(struct vcpu *vcpu)
+{
+	struct kvm_vcpu_events events;
+	struct kvm_lapic_state lapic;
+	struct kvm_mp_state mp;
+	unsigned int i;
+
+	if (ioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) || ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic) ||
+	    ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events))
+		return;
+	fprintf(stderr, "run: vCPU %u: mp_state %u shadow %u interrupt %u/%u exception %u/%u nmi %u/%u/%u "
+		"lvt %x count %x/%x tpr %x", vcpu->id, mp.mp_state, events.interrupt.shadow,
+		events.interrupt.injected, events.interrupt.nr, events.exception.injected,
+		events.exception.nr, events.nmi.pending, events.nmi.injected, events.nmi.masked,
+		lapic_reg(&lapic, 0x320), lapic_reg(&lapic, 0x380), lapic_reg(&lapic, 0x390),
+		lapic_reg(&lapic, 0x80));
+	for (i = 0; i < 8; i++)
+		if (lapic_reg(&lapic, 0x100 + 16 * i) | lapic_reg(&lapic, 0x200 + 16 * i))
+			fprintf(stderr, " isr%u %x irr%u %x", i, lapic_reg(&lapic, 0x100 + 16 * i), i,
+				lapic_reg(&lapic, 0x200 + 16 * i));
+	fputc('\n', stderr);
+}
+
+/* For a run that did not end well: where every vCPU is, and what it waits for. */
 static void print_where(struct vm *vm)
 {
 	struct kvm_sregs sregs;
@@ -485,6 +510,7 @@ static void print_where(struct vm *vm)
 			"cr2 %llx cr3 %llx cr4 %llx efer %llx\n", i, sregs.cs.selector, regs.rip,
 			regs.rsp, regs.rflags, regs.rax, sregs.cr0, sregs.cr2, sregs.cr3, sregs.cr4,
 			sregs.efer);
+		print_interrupts(&vm->vcpu[i]);
 	}
 }
 

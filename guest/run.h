@@ -29,7 +29,6 @@ struct vcpu {
 	pthread_t thread;
 	struct mon_counts counts;
 	uint64_t catch_rip;		/* MON_CATCH, 0 if not armed */
-	uint64_t redirect_rip;		/* MON_KICK, 0 to go on as if nothing were */
 	bool kicked;
 	unsigned int kicks;		/* MON_KICK calls; a later one replaces an earlier one */
 	uint32_t extint;		/* MON_EXTINT, MON_VECTOR_NONE if none waits */
@@ -46,7 +45,7 @@ struct vm {
 	uint8_t *ram, *aux;
 	size_t ram_bytes;
 	char args[LINE_BYTES];
-	struct kvm_cpuid2 *cpuid;
+	struct kvm_cpuid2 *cpuid;	/* as of the vCPU it was personalized for last */
 	uint32_t tsc_khz;
 
 	bool done;
@@ -76,6 +75,8 @@ void console_flush(struct vm *vm);
 
 /* run.c: end the run; with the VM's lock held. The first reason given is kept. */
 void vm_finish(struct vm *vm, const char *fault, ...) __attribute__((format(printf, 2, 3)));
+/* run.c: put a vCPU's id into vm->cpuid; the leaves with one are all that differ. */
+void cpuid_personalize(struct vcpu *vcpu);
 /* run.c: make a vCPU leave KVM_RUN with EINTR, from any thread. */
 void vcpu_kick(struct vcpu *vcpu);
 

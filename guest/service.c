@@ -114,8 +114,9 @@ void service_extint(struct vcpu *vcpu)
 		vm_finish(vcpu->vm, "KVM_INTERRUPT: %s", strerror(errno));
 }
 
-static int64_t call_cpuid(struct vm *vm, uint64_t addr, uint64_t max)
+static int64_t call_cpuid(struct vcpu *vcpu, uint64_t addr, uint64_t max)
 {
+	struct vm *vm = vcpu->vm;
 	struct mon_cpuid *to = max <= MAX_CPUID_ENTRIES ?
 			       guest_ptr(vm, addr, max * sizeof(*to)) : NULL;
 	const struct kvm_cpuid_entry2 *e = vm->cpuid->entries;
@@ -123,6 +124,7 @@ static int64_t call_cpuid(struct vm *vm, uint64_t addr, uint64_t max)
 
 	if (!to)
 		return -EFAULT;
+	cpuid_personalize(vcpu);
 	for (i = 0; i < vm->cpuid->nent && i < max; i++, e++)
 		to[i] = (struct mon_cpuid){ e->function, e->index, e->flags,
 					    e->eax, e->ebx, e->ecx, e->edx };
@@ -223,11 +225,10 @@ static int64_t call_log(struct vm *vm, const struct mon_call *call, const void *
 	return n;
 }
 
-static int64_t call_kick(struct vcpu *vcpu, uint64_t us, uint64_t rip)
+static int64_t call_kick(struct vcpu *vcpu, uint64_t us)
 {
 	vcpu->kicks++;
 	vcpu->kicked = false;
-	vcpu->redirect_rip = rip;
 	return us ? start_later(vcpu, us, NULL, 0) : 0;
 }
 
@@ -274,13 +275,13 @@ static int64_t do_call(struct vcpu *vcpu, const struct mon_call *call)
 	switch (call->op) {
 	case MON_COUNTS:	return call_counts(vcpu, a[0]);
 	case MON_ARGS:		return call_args(vm, a[0], a[1]);
-	case MON_CPUID:		return call_cpuid(vm, a[0], a[1]);
+	case MON_CPUID:		return call_cpuid(vcpu, a[0], a[1]);
 	case MON_INFO:
 		return call_info(vm, guest_ptr(vm, a[0], sizeof(struct mon_info)));
 	case MON_CATCH:
 		vcpu->catch_rip = a[0];
 		return 0;
-	case MON_KICK:		return call_kick(vcpu, a[0], a[1]);
+	case MON_KICK:		return call_kick(vcpu, a[0]);
 	case MON_NMI:		return ioctl(vcpu->fd, KVM_NMI, 0) ? -errno : 0;
 	case MON_MSI:		return call_msi(vm, a[0], a[1]);
 	case MON_EXTINT:

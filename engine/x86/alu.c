@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Integer arithmetic with x86 flags. Carries come out of the bits of operands and result, so all sizes share one formula.
+ * Integer arithmetic with x86 flags. Carries come out of the bits of operands and result, so all
+ * sizes share one formula.
  */
 #include "x86/alu.h"
 #include "x86/regs.h"
@@ -107,7 +108,9 @@ u64 alu(enum alu_op op, u64 a, u64 b, unsigned int size, u64 *flags)
 {
 	u64 arith, result;
 
-	result = compute(op, alu_zero_extend(a, size), alu_zero_extend(b, size), size, *flags, &arith);
+	a = alu_zero_extend(a, size);
+	b = alu_zero_extend(b, size);
+	result = compute(op, a, b, size, *flags, &arith);
 	*flags = (*flags & ~FLAGS_ARITH) | arith;
 	return result;
 }

@@ -15,8 +15,9 @@ enum alu_op {
 };
 
 /*
- * The result of @op on @a (the destination) and @b, values of @size bytes (1, 2, 4 or 8; higher bits are ignored); sets the
- * arithmetic flags in *@flags. CMP and TEST return @a: nothing is to be written. AF is cleared where it is undefined.
+ * The result of @op on @a (the destination) and @b, values of @size bytes (1, 2, 4 or 8; higher
+ * bits are ignored); sets the arithmetic flags in *@flags. CMP and TEST return @a: nothing is to be
+ * written. AF is cleared where it is undefined.
  */
 u64 alu(enum alu_op op, u64 a, u64 b, unsigned int size, u64 *flags);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The course of an emulated instruction: fetch, runs, and the exits to the VMM in between. Owns struct emul with emulate_mem.c and
- * emulate_pio.c.
+ * The course of an emulated instruction: fetch, runs, and the exits to the VMM in between. Owns
+ * struct emul with emulate_mem.c and emulate_pio.c.
  */
 #include "x86/emulate_exec.h"
 
@@ -16,7 +16,10 @@ static enum insn_mode code_mode(struct vcpu *v)
 	return vcpu_cs_is_32bit(v) ? INSN_MODE_32 : INSN_MODE_16;
 }
 
-/* How many bytes can be fetched at @offset within the segment and the page; 0 with *@fault filled in. */
+/*
+ * How many bytes can be fetched at @offset within the segment and the page; 0 with *@fault filled
+ * in.
+ */
 static u32 fetchable(struct vcpu *v, u64 offset, u32 max, u64 *linear, struct guest_fault *fault)
 {
 	u32 n = max;
@@ -26,7 +29,10 @@ static u32 fetchable(struct vcpu *v, u64 offset, u32 max, u64 *linear, struct gu
 	return n ? min_t(u32, n, GUEST_PAGE_SIZE - (*linear & (GUEST_PAGE_SIZE - 1))) : 0;
 }
 
-/* Adds bytes to emul.bytes, up to the end of a page. 0; -EFAULT with the fault queued; -EINVAL if no memory is there. */
+/*
+ * Adds bytes to emul.bytes, up to the end of a page. 0; -EFAULT with the fault queued; -EINVAL if
+ * no memory is there.
+ */
 static int fetch_more(struct vcpu *v)
 {
 	struct emul *e = &v->emul;
@@ -76,7 +82,10 @@ int emulate_length(struct vcpu *v, enum insn_name name)
 
 /* --- Exits. --- */
 
-/* KVM_INTERNAL_ERROR_EMULATION with the instruction's bytes; data[3] is RIP, for whoever reads the VMM's log. */
+/*
+ * KVM_INTERNAL_ERROR_EMULATION with the instruction's bytes; data[3] is RIP, for whoever reads the
+ * VMM's log.
+ */
 static int emulation_failure(struct vcpu *v)
 {
 	struct kvm_run *run = v->run;
@@ -144,10 +153,14 @@ int emulate_stop(struct vcpu *v, enum exec_result result)
 
 /* --- Runs. --- */
 
-/* Something else wants this thread, or a single-step trap is due: the next element is the CPU's to start. */
+/*
+ * Something else wants this thread, or a single-step trap is due: the next element is the CPU's to
+ * start.
+ */
 static bool must_leave(struct vcpu *v)
 {
-	return __atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->ev.exception.pending || host_signal_pending();
+	return __atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->ev.exception.pending ||
+	       host_signal_pending();
 }
 
 static int run(struct vcpu *v, const struct insn *in)

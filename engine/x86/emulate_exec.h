@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the emulate_*.c files share: one run of one instruction on a copy of the registers, and its memory operands.
+ * What the emulate_*.c files share: one run of one instruction on a copy of the registers, and its
+ * memory operands.
  */
 #ifndef EXEUNT_X86_EMULATE_EXEC_H
 #define EXEUNT_X86_EMULATE_EXEC_H
@@ -12,7 +13,7 @@
 /* What a run, or a step of it, came to. */
 enum exec_result {
 	EXEC_DONE,
-	EXEC_RESUME,		/* nothing changed: a fault is queued, or the CPU shall execute it again */
+	EXEC_RESUME,		/* nothing changed: a fault is queued, or to be run again */
 	EXEC_READ,		/* emul.reads[emul.nr_reads] is to be asked of the VMM */
 	EXEC_CANNOT,		/* not an instruction for here */
 };
@@ -33,14 +34,21 @@ struct exec {
 
 /* The offset that ModRM, SIB and displacement name, cut to the address size. */
 u64 exec_offset(const struct exec *x);
-/* Translates @size (1..8) bytes at @seg:@offset for @access; no side effects but accessed and dirty bits. */
-enum exec_result exec_resolve(struct exec *x, unsigned int seg, u64 offset, u32 size, unsigned int access, struct mem_ref *ref);
+/*
+ * Translates @size (1..8) bytes at @seg:@offset for @access; no side effects but accessed and dirty
+ * bits.
+ */
+enum exec_result exec_resolve(struct exec *x, unsigned int seg, u64 offset, u32 size,
+			      unsigned int access, struct mem_ref *ref);
 enum exec_result exec_load(struct exec *x, const struct mem_ref *ref, u64 *value);
 /* Notes a store; exec_commit() does it. */
 void exec_store(struct exec *x, const struct mem_ref *ref, u64 value);
 /* Replaces @old by @new as a locked instruction does; on memory, atomically. */
 enum exec_result exec_store_locked(struct exec *x, const struct mem_ref *ref, u64 old, u64 new);
-/* Registers, flags and RIP become the vCPU's, stores go to memory and devices; those left for the VMM are in emul.writes. */
+/*
+ * Registers, flags and RIP become the vCPU's, stores go to memory and devices; those left for the
+ * VMM are in emul.writes.
+ */
 void exec_commit(struct exec *x);
 /* Whether the 4 aligned bytes around @gpa are memory that can be written. */
 bool exec_is_ram(struct vcpu *v, u64 gpa);
@@ -51,10 +59,16 @@ void exec_init(struct exec *x, struct vcpu *v, const struct insn *in);
 /* Runs @x->in, or one element of it if it is a repeated string instruction. */
 enum exec_result exec_insn(struct exec *x);
 
-/* GPR access as operands encode it: a byte register 4..7 without REX is AH..BH; 4-byte writes clear the upper half. */
+/*
+ * GPR access as operands encode it: a byte register 4..7 without REX is AH..BH; 4-byte writes clear
+ * the upper half.
+ */
 u64 exec_reg(const struct exec *x, unsigned int reg, unsigned int size);
 void exec_set_reg(struct exec *x, unsigned int reg, unsigned int size, u64 value);
-/* The count register cut to the address size; and the string registers and the count moved on by @n elements of @size bytes. */
+/*
+ * The count register cut to the address size; and the string registers and the count moved on by @n
+ * elements of @size bytes.
+ */
 u64 exec_count(const struct exec *x);
 void exec_step(struct exec *x, unsigned int reg, unsigned int size, u32 n);
 void exec_count_down(struct exec *x, u32 n);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory operands of emulated instructions: address, translation, and where the bytes are: the local APIC's page, memory, an
- * in-kernel device or the VMM.
+ * Memory operands of emulated instructions: address, translation, and where the bytes are: the
+ * local APIC's page, memory, an in-kernel device or the VMM.
  */
 #include "x86/emulate_exec.h"
 
@@ -21,7 +21,8 @@ u64 exec_offset(const struct exec *x)
 	return alu_zero_extend(offset, in->addr_size);
 }
 
-enum exec_result exec_resolve(struct exec *x, unsigned int seg, u64 offset, u32 size, unsigned int access, struct mem_ref *ref)
+enum exec_result exec_resolve(struct exec *x, unsigned int seg, u64 offset, u32 size,
+			      unsigned int access, struct mem_ref *ref)
 {
 	struct guest_fault fault;
 	u64 linear;
@@ -45,7 +46,8 @@ faulted:
 
 static bool is_apic_page(struct vcpu *v, u64 gpa)
 {
-	return v->apic.present && lapic_hw_enabled(&v->apic) && !((gpa ^ v->apic.base) & PAGE_MASK_BITS);
+	return v->apic.present && lapic_hw_enabled(&v->apic) &&
+	       !((gpa ^ v->apic.base) & PAGE_MASK_BITS);
 }
 
 static u64 fragment_value(const u8 *data, unsigned int len)
@@ -56,7 +58,10 @@ static u64 fragment_value(const u8 *data, unsigned int len)
 	return value;
 }
 
-/* An MMIO read is answered by what the VMM gave for the same place in an earlier run; other answers are dropped. */
+/*
+ * An MMIO read is answered by what the VMM gave for the same place in an earlier run; other answers
+ * are dropped.
+ */
 static enum exec_result read_answered(struct exec *x, u64 gpa, u8 len, u8 *data)
 {
 	struct emul *e = &x->v->emul;
@@ -122,13 +127,14 @@ void exec_store(struct exec *x, const struct mem_ref *ref, u64 value)
 }
 
 /*
- * Memory appears here only if a slot was added since the exit; the other vCPUs may already use it, so the aligned 8 bytes around
- * the operand are exchanged as one. An operand that crosses them is stored plainly.
+ * Memory appears here only if a slot was added since the exit; the other vCPUs may already use it,
+ * so the aligned 8 bytes around the operand are exchanged as one. An operand that crosses them is
+ * stored plainly.
  */
 enum exec_result exec_store_locked(struct exec *x, const struct mem_ref *ref, u64 old, u64 new)
 {
 	unsigned int shift = 8 * (ref->gpa[0] & 7), size = ref->len[0];
-	u64 aligned = ref->gpa[0] & ~7ull, mask, word;
+	u64 aligned = ref->gpa[0] & ~7ull, mask, word, new_word;
 	int r;
 
 	if (ref->len[1] || shift + 8 * size > 64 || is_apic_page(x->v, aligned) ||
@@ -137,7 +143,8 @@ enum exec_result exec_store_locked(struct exec *x, const struct mem_ref *ref, u6
 	if (alu_zero_extend(word >> shift, size) != alu_zero_extend(old, size))
 		return EXEC_RESUME;
 	mask = alu_zero_extend(~0ull, size) << shift;
-	r = host_guest_cmpxchg(x->v->vm, aligned, word, (word & ~mask) | (new << shift & mask), sizeof(word));
+	new_word = (word & ~mask) | (new << shift & mask);
+	r = host_guest_cmpxchg(x->v->vm, aligned, word, new_word, sizeof(word));
 	if (!r)
 		return EXEC_DONE;
 	if (r > 0)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The instructions that are executed in software: those with a memory operand that drivers use on device memory. Each resolves
- * all its operands before it reads one, and changes only the copy of the registers in struct exec, so that it can stop anywhere.
+ * The instructions that are executed in software: those with a memory operand that drivers use on
+ * device memory. Each resolves all its operands before it reads one, and changes only the copy of
+ * the registers in struct exec, so that it can stop anywhere.
  */
 #include "x86/emulate_exec.h"
 
@@ -45,7 +46,8 @@ void exec_set_reg(struct exec *x, unsigned int reg, unsigned int size, u64 value
 
 /* --- Operands. --- */
 
-static enum exec_result resolve_operand(struct exec *x, unsigned int size, unsigned int access, struct mem_ref *ref)
+static enum exec_result resolve_operand(struct exec *x, unsigned int size, unsigned int access,
+					struct mem_ref *ref)
 {
 	return exec_resolve(x, x->in->seg, exec_offset(x), size, access, ref);
 }
@@ -68,7 +70,8 @@ static enum exec_result store_operand(struct exec *x, unsigned int size, u64 val
 }
 
 /* Writes the result of a read-modify-write; XCHG is locked without the prefix. */
-static enum exec_result update(struct exec *x, const struct mem_ref *ref, u64 old, u64 new, bool locked)
+static enum exec_result update(struct exec *x, const struct mem_ref *ref, u64 old, u64 new,
+			       bool locked)
 {
 	if (locked)
 		return exec_store_locked(x, ref, old, new);
@@ -123,7 +126,9 @@ static enum exec_result op_load_extended(struct exec *x, unsigned int size, bool
 	u64 value;
 
 	TRY(load_operand(x, size, &value));
-	exec_set_reg(x, x->in->reg, x->in->op_size, with_sign ? alu_sign_extend(value, size) : value);
+	if (with_sign)
+		value = alu_sign_extend(value, size);
+	exec_set_reg(x, x->in->reg, x->in->op_size, value);
 	return EXEC_DONE;
 }
 
@@ -231,7 +236,8 @@ static enum exec_result op_bit_reg(struct exec *x)
 	s64 number = (s64)alu_sign_extend(exec_reg(x, x->in->reg, size), size);
 	u64 offset = exec_offset(x) + (u64)(number >> (bits == 16 ? 4 : bits == 32 ? 5 : 6)) * size;
 
-	return modify_bit(x, x->in->opcode >> 3 & 3, alu_zero_extend(offset, x->in->addr_size), number & (bits - 1));
+	offset = alu_zero_extend(offset, x->in->addr_size);
+	return modify_bit(x, x->in->opcode >> 3 & 3, offset, number & (bits - 1));
 }
 
 static enum exec_result op_bit_imm(struct exec *x)
@@ -355,12 +361,16 @@ void exec_count_down(struct exec *x, u32 n)
 
 static enum exec_result resolve_si(struct exec *x, unsigned int access, struct mem_ref *ref)
 {
-	return exec_resolve(x, x->in->seg, exec_reg(x, R_SI, x->in->addr_size), x->in->op_size, access, ref);
+	u64 offset = exec_reg(x, R_SI, x->in->addr_size);
+
+	return exec_resolve(x, x->in->seg, offset, x->in->op_size, access, ref);
 }
 
 static enum exec_result resolve_di(struct exec *x, unsigned int access, struct mem_ref *ref)
 {
-	return exec_resolve(x, SEG_ES, exec_reg(x, R_DI, x->in->addr_size), x->in->op_size, access, ref);
+	u64 offset = exec_reg(x, R_DI, x->in->addr_size);
+
+	return exec_resolve(x, SEG_ES, offset, x->in->op_size, access, ref);
 }
 
 static enum exec_result op_movs(struct exec *x)
@@ -493,7 +503,9 @@ static enum exec_result exec_one_byte(struct exec *x)
 
 	switch (in->opcode) {
 	case 0x63:
-		return in->mode == INSN_MODE_64 && in->op_size > 2 ? op_load_extended(x, 4, true) : EXEC_CANNOT;
+		if (in->mode != INSN_MODE_64 || in->op_size == 2)
+			return EXEC_CANNOT;
+		return op_load_extended(x, 4, true);
 	case 0x80: case 0x81: case 0x82: case 0x83:
 		return modify(x, in->ext, in->imm, &old);
 	case 0x84: case 0x85:
@@ -551,11 +563,17 @@ static enum exec_result exec_0f(struct exec *x)
 	return EXEC_CANNOT;
 }
 
+static bool is_string(const struct insn *in)
+{
+	return in->map == INSN_MAP_ONE && in->opcode >= 0xa4 && in->opcode <= 0xaf &&
+	       (in->opcode & ~1) != 0xa8;
+}
+
 enum exec_result exec_insn(struct exec *x)
 {
 	const struct insn *in = x->in;
 
-	if (in->map == INSN_MAP_ONE && in->opcode >= 0xa4 && in->opcode <= 0xaf && (in->opcode & ~1) != 0xa8)
+	if (is_string(in))
 		return op_string(x);
 	if (!in->has_mem)
 		return EXEC_CANNOT;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Port I/O. The CPU has checked that the guest may use the port before it exits; only what it found is executed here, never what
- * the guest has put in the instruction's place since.
+ * Port I/O. The CPU has checked that the guest may use the port before it exits; only what it found
+ * is executed here, never what the guest has put in the instruction's place since.
  */
 #include "x86/emulate_exec.h"
 
@@ -83,21 +83,23 @@ static unsigned int string_segment(const struct insn *in)
 }
 
 /*
- * How many elements go in one exit: those upwards of the first that lie in its page, in the segment and in the address size. One at
- * a time when the direction is down, when the guest single-steps, or when the first crosses a page.
+ * How many elements go in one exit: those upwards of the first that lie in its page, in the segment
+ * and in the address size. One at a time when the direction is down, when the guest single-steps,
+ * or when the first crosses a page.
  */
 static u32 batch_size(struct exec *x, u64 offset, const struct mem_ref *ref)
 {
 	struct guest_fault fault;
+	u8 size = x->in->op_size;
 	u64 linear, n;
 
 	if (!x->in->rep || (x->rflags & (FLAG_DF | FLAG_TF)) || ref->len[1])
 		return 1;
-	n = (GUEST_PAGE_SIZE - (ref->gpa[0] & (GUEST_PAGE_SIZE - 1))) / x->in->op_size;
+	n = (GUEST_PAGE_SIZE - (ref->gpa[0] & (GUEST_PAGE_SIZE - 1))) / size;
 	n = min_t(u64, n, exec_count(x));
-	if (n < 2 || offset + n * x->in->op_size - 1 > alu_zero_extend(~0ull, x->in->addr_size))
+	if (n < 2 || offset + n * size - 1 > alu_zero_extend(~0ull, x->in->addr_size))
 		return 1;
-	if (seg_to_linear(x->v, string_segment(x->in), offset, n * x->in->op_size, GVA_READ, &linear, &fault))
+	if (seg_to_linear(x->v, string_segment(x->in), offset, n * size, GVA_READ, &linear, &fault))
 		return 1;
 	return n;
 }
@@ -112,7 +114,10 @@ static void finish_elements(struct exec *x, u32 n)
 		x->rip = vcpu_rip(x->v);
 }
 
-/* Offers the elements in the data page to in-kernel doorbells one by one; the rest moves to the page's front. */
+/*
+ * Offers the elements in the data page to in-kernel doorbells one by one; the rest moves to the
+ * page's front.
+ */
 static u32 ring_doorbells(struct vcpu *v, u16 port, u8 size, u32 n)
 {
 	u32 taken = 0;
@@ -157,15 +162,20 @@ static int ins(struct exec *x, const struct mem_ref *ref, u32 n)
 	return wait_for(x->v, EMUL_PIO_INS, n);
 }
 
-/* Whether @in is the string instruction that emul.pio describes: the guest may have changed it, the VMM the mode. */
+/*
+ * Whether @in is the string instruction that emul.pio describes: the guest may have changed it, the
+ * VMM the mode.
+ */
 static bool is_expected(struct vcpu *v, const struct insn *in)
 {
-	return in->name == (v->emul.pio.in ? INSN_INS : INSN_OUTS) && in->op_size == v->emul.pio.size;
+	return in->name == (v->emul.pio.in ? INSN_INS : INSN_OUTS) &&
+	       in->op_size == v->emul.pio.size;
 }
 
 int emulate_pio_run(struct vcpu *v, const struct insn *in)
 {
 	bool is_in = in->name == INSN_INS;
+	unsigned int access = is_in ? GVA_WRITE : GVA_READ;
 	struct mem_ref ref;
 	struct exec x;
 	u64 offset;
@@ -178,7 +188,7 @@ int emulate_pio_run(struct vcpu *v, const struct insn *in)
 		return RESUME;
 	}
 	offset = exec_reg(&x, is_in ? R_DI : R_SI, in->addr_size);
-	if (exec_resolve(&x, string_segment(in), offset, in->op_size, is_in ? GVA_WRITE : GVA_READ, &ref) != EXEC_DONE)
+	if (exec_resolve(&x, string_segment(in), offset, in->op_size, access, &ref) != EXEC_DONE)
 		return RESUME;
 	if (is_in)
 		return ins(&x, &ref, batch_size(&x, offset, &ref));
@@ -199,8 +209,8 @@ int emulate_pio_string(struct vcpu *v, u16 port, u8 size, bool in)
 }
 
 /*
- * The elements go where the translation before the exit said. Memory that has lost its slot since swallows them; a VMM that
- * has lowered the count meanwhile gets no more than that.
+ * The elements go where the translation before the exit said. Memory that has lost its slot since
+ * swallows them; a VMM that has lowered the count meanwhile gets no more than that.
  */
 static int complete_ins(struct vcpu *v)
 {

@@ -119,6 +119,7 @@ void event_delivered(struct vcpu *v)
 static bool inject_interrupted(struct vcpu *v)
 {
 	struct event_state *ev = &v->ev;
+	bool again = !ev->exception.pending;
 
 	if (ev->exception.pending) {
 		/*
@@ -130,6 +131,8 @@ static bool inject_interrupted(struct vcpu *v)
 		if (ev->exception.vector == VEC_DB)
 			vendor_set_debug_fault(v);
 	}
+	if (ev->exception.injected)
+		host_trace_inj_exception(ev->exception.vector, ev->exception.has_error, ev->exception.error, again);
 	if (ev->exception.injected)
 		vendor_inject_exception(v, ev->exception.vector, ev->exception.has_error, ev->exception.error);
 	else if (ev->nmi_injected)
@@ -162,41 +165,61 @@ static int next_interrupt(struct vcpu *v)
 	return v->apic.present ? lapic_pending_vector(v) : -1;
 }
 
-static bool inject_interrupt(struct vcpu *v)
+/* @vector comes from the VMM's PIC, not from the APIC. */
+static bool is_extint(struct vcpu *v, int vector)
+{
+	return vector == v->ev.extint && (!v->apic.present || lapic_accepts_extint(v));
+}
+
+/*
+ * Interrupts are offered: the CPU takes the vector by itself as soon as the guest's IF, interrupt shadow and TPR allow, without an exit
+ * to tell that they do. event_settle() finds out at the next exit, before anything can look at the APIC.
+ */
+static void offer_interrupt(struct vcpu *v)
 {
 	int vector = next_interrupt(v);
 
-	if (vector < 0 || !vendor_interrupt_allowed(v))
-		return false;
-	if (vector == v->ev.extint && (!v->apic.present || lapic_accepts_extint(v)))
-		v->ev.extint = -1;
+	v->ev.offered = vector;
+	if (vector >= 0) {
+		if (!is_extint(v, vector))
+			lapic_offer(v, vector);
+		host_trace_inj_virq(vector);
+		vendor_offer_interrupt(v, vector);
+	} else if (v->run->request_interrupt_window) {
+		vendor_open_interrupt_window(v);
+	} else {
+		vendor_withdraw_interrupt(v);
+	}
+}
+
+void event_settle(struct vcpu *v, bool taken)
+{
+	int vector = v->ev.offered;
+
+	if (vector < 0)
+		return;
+	v->ev.offered = -1;
+	vendor_withdraw_interrupt(v);
+	if (is_extint(v, vector))
+		v->ev.extint = taken ? -1 : vector;
+	else if (taken)
+		lapic_take(v, vector);
 	else
-		lapic_ack(v, vector);
-	v->ev.interrupt.injected = true;
-	v->ev.interrupt.vector = vector;
-	host_trace_inj_virq(vector);
-	vendor_inject_interrupt(v, vector);
-	return true;
+		lapic_withdraw(v, vector);
+	vcpu_request(v, REQ_EVENT);
 }
 
 int event_inject(struct vcpu *v)
 {
-	bool busy;
-
 	if (lapic_timer_pending(v))
 		lapic_timer_deliver(v);
 	fold_nmi(v);
 	vendor_clear_event(v);
-	busy = inject_interrupted(v);
-	if (!busy)
-		busy = inject_nmi(v);
-	if (!busy)
-		inject_interrupt(v);
-
+	if (!inject_interrupted(v))
+		inject_nmi(v);
 	if (v->ev.nmi_pending)
 		vendor_open_nmi_window(v);
-	if (next_interrupt(v) >= 0 || v->ev.extint >= 0 || v->run->request_interrupt_window)
-		vendor_open_interrupt_window(v);
+	offer_interrupt(v);
 	vendor_update_tpr(v);
 	return RESUME;
 }
@@ -218,14 +241,9 @@ int event_extint(struct vcpu *v, u32 vector)
 {
 	if (vector > 255)
 		return -EINVAL;
-	if (!v->apic.present) {
-		v->ev.interrupt.injected = true;
-		v->ev.interrupt.vector = vector;
-	} else if (v->ev.extint >= 0) {
+	if (v->apic.present && v->ev.extint >= 0)
 		return -EEXIST;
-	} else {
-		v->ev.extint = vector;
-	}
+	v->ev.extint = vector;
 	vcpu_request(v, REQ_EVENT);
 	return 0;
 }
@@ -244,7 +262,7 @@ bool event_ready_for_extint(struct vcpu *v)
 void event_reset(struct vcpu *v)
 {
 	memset(&v->ev, 0, sizeof(v->ev));
-	v->ev.extint = -1;
+	v->ev.extint = v->ev.offered = -1;
 }
 
 void event_get_state(struct vcpu *v, struct kvm_vcpu_events *e)

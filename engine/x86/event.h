@@ -24,6 +24,7 @@ struct event_state {
 	bool nmi_masked;		/* an NMI handler runs: until IRET */
 	u8 nmi_pending;			/* 0..2 */
 	u8 nmi_queued;			/* from other threads, atomically; folded into nmi_pending at entry */
+	int offered;			/* vector that the CPU may take during this entry, or -1 */
 	int extint;			/* vector that KVM_INTERRUPT queued for the VMM's PIC, or -1 */
 };
 
@@ -44,9 +45,11 @@ void event_nmi(struct vcpu *v);
 enum event_kind { EVENT_EXCEPTION, EVENT_NMI, EVENT_INTERRUPT };
 void event_requeue(struct vcpu *v, enum event_kind kind, u8 vector, bool has_error, u32 error);
 void event_delivered(struct vcpu *v);
+/* The entry that an interrupt was offered for is over, or did not happen: it is in service now, or waits again. No-op if none was. */
+void event_settle(struct vcpu *v, bool taken);
 /*
- * KVM_INTERRUPT: the VMM's PIC delivers @vector when the guest can take it (without an APIC in the kernel: at the next entry). -EINVAL
- * over 255; -EEXIST while one waits. vCPU thread.
+ * KVM_INTERRUPT: the VMM's PIC delivers @vector when the guest can take it it. -EINVAL over 255; -EEXIST while one
+ * waits (without an APIC in the kernel the new one replaces it). vCPU thread.
  */
 int event_extint(struct vcpu *v, u32 vector);
 /* Hands events to the hardware for this entry and opens windows for those that must wait. vCPU thread, before interrupts go off. */

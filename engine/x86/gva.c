@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The guest's address translation in software. A walk first reads the entries of all levels and finds the permissions, and only
- * when the access is allowed sets accessed and dirty bits.
+ * The guest's address translation in software. A walk first reads the entries of all levels and
+ * finds the permissions, and only when the access is allowed sets accessed and dirty bits.
  */
 #include "x86/vcpu.h"
 #include "x86/gva.h"
@@ -99,7 +99,10 @@ static u64 reserved_bits(const struct format *f, unsigned int level, u64 entry)
 	rsvd = high | (f->nx ? 0 : PTE_NX);
 	if (f->pae)
 		rsvd |= 0x7ff0000000000000ull;
-	/* Bits 5 and 6 of a PDPE are reserved too, but CPU emulators set them as accessed and dirty bits. */
+	/*
+	 * Bits 5 and 6 of a PDPE are reserved too, but CPU emulators set them as accessed and dirty
+	 * bits.
+	 */
 	if (f->pae && level == 0)
 		return rsvd | PTE_NX | 0x186;
 	if (leaf && above)
@@ -202,15 +205,15 @@ static int page_fault(struct vcpu *v, const struct walk *w, u64 gva, unsigned in
 }
 
 /*
- * Sets accessed bits and the leaf's dirty bit. False if an entry has changed since the walk. Tables in memory that cannot be
- * written stay as they are: a CPU's write to ROM has no effect either.
+ * Sets accessed bits and the leaf's dirty bit. False if an entry has changed since the walk. Tables
+ * in memory that cannot be written stay as they are: a CPU's write to ROM has no effect either.
  */
 static bool mark_used(struct vcpu *v, struct walk *w, bool write)
 {
 	unsigned int level;
 
 	for (level = 0; level < w->depth; level++) {
-		u64 want = PTE_ACCESSED;
+		u64 want = PTE_ACCESSED, gpa = w->entry_gpa[level];
 
 		if (w->f.pae && level == 0)
 			continue;
@@ -219,7 +222,7 @@ static bool mark_used(struct vcpu *v, struct walk *w, bool write)
 		want |= w->entry[level];
 		if (want == w->entry[level])
 			continue;
-		if (host_guest_cmpxchg(v->vm, w->entry_gpa[level], w->entry[level], want, w->f.entry_size) == 1)
+		if (host_guest_cmpxchg(v->vm, gpa, w->entry[level], want, w->f.entry_size) == 1)
 			return false;
 	}
 	return true;
@@ -290,7 +293,8 @@ static int segment_fault(unsigned int seg, struct guest_fault *fault)
 	return -EFAULT;
 }
 
-static int linear64(struct vcpu *v, unsigned int seg, u64 offset, u32 size, u64 *linear, struct guest_fault *fault)
+static int linear64(struct vcpu *v, unsigned int seg, u64 offset, u32 size, u64 *linear,
+		    struct guest_fault *fault)
 {
 	u64 base = 0;
 
@@ -306,8 +310,8 @@ static int linear64(struct vcpu *v, unsigned int seg, u64 offset, u32 size, u64 
 	return 0;
 }
 
-int seg_to_linear(struct vcpu *v, unsigned int seg, u64 offset, u32 size, unsigned int access, u64 *linear,
-		  struct guest_fault *fault)
+int seg_to_linear(struct vcpu *v, unsigned int seg, u64 offset, u32 size, unsigned int access,
+		  u64 *linear, struct guest_fault *fault)
 {
 	bool typed = (vcpu_cr0(v) & CR0_PE_BIT) && !(vcpu_rflags(v) & FLAG_VM);
 	struct kvm_segment s;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The instruction decoder. One table per opcode map says what follows an opcode; the rest is prefixes, ModRM and SIB
- * (APM vol. 3, 1.2 to 1.5, and the opcode maps of appendix A).
+ * The instruction decoder. One table per opcode map says what follows an opcode; the rest is
+ * prefixes, ModRM and SIB (APM vol. 3, 1.2 to 1.5, and the opcode maps of appendix A).
  */
 #include "x86/insn.h"
 #include "x86/regs.h"
@@ -19,7 +19,7 @@ enum {
 	LK  = 1 << 8,	/* LOCK allowed with a memory destination */
 	MO  = 1 << 9,	/* a moffs: an offset of the address size */
 	FP  = 1 << 10,	/* a far pointer */
-	NR  = 1 << 11,	/* near branch: not decoded with an operand-size prefix in 64-bit mode, where vendors differ */
+	NR  = 1 << 11,	/* near branch: left out with 66 in 64-bit mode (vendors differ) */
 	UD  = 1 << 12,	/* undefined */
 	LO  = 1 << 13,	/* left out */
 };
@@ -104,7 +104,10 @@ static u8 peek(const struct cursor *c)
 	return c->pos < c->nr ? c->bytes[c->pos] : 0;
 }
 
-/* Takes @byte if it is a legacy prefix. @seg stays -1 without an override; those of 64-bit mode are FS and GS only. */
+/*
+ * Takes @byte if it is a legacy prefix. @seg stays -1 without an override; those of 64-bit mode are
+ * FS and GS only.
+ */
 static bool legacy_prefix(struct insn *in, u8 byte, int *seg, bool *addr_prefix)
 {
 	switch (byte) {
@@ -175,8 +178,8 @@ static u16 decode_opcode(struct insn *in, struct cursor *c)
 }
 
 /*
- * What the ModRM byte adds to the opcode's entry: immediates of the TEST groups, stack operands of group 5, and the
- * encodings that share their first byte with VEX, XOP and EVEX.
+ * What the ModRM byte adds to the opcode's entry: immediates of the TEST groups, stack operands of
+ * group 5, and the encodings that share their first byte with VEX, XOP and EVEX.
  */
 static u16 refine(const struct insn *in, u16 attr)
 {
@@ -224,11 +227,12 @@ static u8 operand_size(const struct insn *in, u16 attr)
 static void decode_mem16(struct insn *in, struct cursor *c)
 {
 	static const u8 bases[8] = { R_BX, R_BX, R_BP, R_BP, R_SI, R_DI, R_BP, R_BX };
-	static const u8 indices[8] = { R_SI, R_DI, R_SI, R_DI, INSN_NO_REG, INSN_NO_REG, INSN_NO_REG, INSN_NO_REG };
+	static const u8 indices[4] = { R_SI, R_DI, R_SI, R_DI };
 	u8 rm = in->rm & 7;
 
 	in->base = bases[rm];
-	in->index = indices[rm];
+	if (rm < 4)
+		in->index = indices[rm];
 	if (in->mod == 0 && rm == 6) {
 		in->base = INSN_NO_REG;
 		in->disp = take_signed(c, 2);
@@ -367,8 +371,8 @@ static enum insn_name name_of(const struct insn *in)
 {
 	if (in->map == INSN_MAP_0F)
 		return name_0f(in);
-	if (in->map == INSN_MAP_0F38)
-		return in->opcode == 0x82 && in->opsize_prefix && in->has_mem ? INSN_INVPCID : INSN_OTHER;
+	if (in->map == INSN_MAP_0F38 && in->opcode == 0x82 && in->opsize_prefix && in->has_mem)
+		return INSN_INVPCID;
 	if (in->map != INSN_MAP_ONE)
 		return INSN_OTHER;
 	switch (in->opcode) {
@@ -387,7 +391,10 @@ static enum insn_name name_of(const struct insn *in)
 	return INSN_OTHER;
 }
 
-/* What the names say about operands: ports are at most 32 bits wide, control and debug registers all of one width. */
+/*
+ * What the names say about operands: ports are at most 32 bits wide, control and debug registers
+ * all of one width.
+ */
 static int finish(struct insn *in, u16 attr)
 {
 	in->name = name_of(in);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The instruction decoder: bytes to struct insn (APM vol. 3, chapter 1 and appendix A). Pure: it knows no vCPU and touches
- * no memory but its arguments.
+ * The instruction decoder: bytes to struct insn (APM vol. 3, chapter 1 and appendix A). Pure: it
+ * knows no vCPU and touches no memory but its arguments.
  */
 #ifndef EXEUNT_X86_INSN_H
 #define EXEUNT_X86_INSN_H
@@ -11,7 +11,8 @@
 #define INSN_MAX_BYTES	15
 #define INSN_NO_REG	0xff
 
-enum insn_mode { INSN_MODE_16, INSN_MODE_32, INSN_MODE_64 };	/* default operand and address size */
+/* Default operand and address size. */
+enum insn_mode { INSN_MODE_16, INSN_MODE_32, INSN_MODE_64 };
 
 enum insn_map { INSN_MAP_ONE, INSN_MAP_0F, INSN_MAP_0F38, INSN_MAP_0F3A };
 
@@ -22,7 +23,8 @@ enum insn_name {
 	INSN_VMMCALL, INSN_VMCALL, INSN_HLT, INSN_PAUSE, INSN_MONITOR, INSN_MWAIT,
 	INSN_INVD, INSN_WBINVD,		/* and WBNOINVD */
 	INSN_INVLPG, INSN_INVLPGA, INSN_INVPCID, INSN_XSETBV, INSN_CLTS, INSN_LMSW, INSN_SMSW,
-	INSN_MOV_CR, INSN_MOV_DR,	/* opcode 0x20..0x23; reg is the control or debug register, rm the GPR */
+	/* Opcodes 0x20..0x23; reg is the control or debug register, rm the GPR. */
+	INSN_MOV_CR, INSN_MOV_DR,
 	INSN_IRET, INSN_INT3, INSN_INT, INSN_INTO, INSN_ICEBP,
 	INSN_IN, INSN_OUT, INSN_INS, INSN_OUTS,
 };
@@ -36,23 +38,25 @@ struct insn {
 	u8 rex;			/* the REX byte, 0 if none */
 	u8 rep;			/* the last of F2 and F3, 0 if none */
 	bool lock, opsize_prefix;
-	u8 seg;			/* enum seg of the memory operand, override or default; for string instructions, of rSI */
+	u8 seg;			/* enum seg of the memory operand, or of rSI */
 	u8 op_size;		/* effective operand size in bytes: 1, 2, 4 or 8 */
 	u8 addr_size;		/* effective address size in bytes: 2, 4 or 8 */
 	bool has_modrm;
 	bool has_mem;		/* ModRM or a moffs names memory */
-	u8 mod, reg, rm;	/* ModRM fields, REX.R and REX.B applied; rm is meaningful when mod is 3 */
+	u8 mod, reg, rm;	/* ModRM fields, REX.R and REX.B applied; rm counts if mod is 3 */
 	u8 ext;			/* ModRM.reg without REX.R: the opcode extension of groups */
-	u8 base, index, scale;	/* GPRs of the memory operand, INSN_NO_REG if absent; index is shifted left by scale */
+	u8 base, index;		/* GPRs of the memory operand, INSN_NO_REG if absent */
+	u8 scale;		/* the index is shifted left by so much */
 	bool rip_relative;
 	u64 disp;		/* sign-extended; a moffs is here too */
 	u64 imm;		/* sign-extended */
 };
 
 /*
- * Decodes the instruction at @bytes, of which @nr are there (more than 15 are ignored). Returns 0; -EAGAIN if the bytes end
- * before the instruction does; -EINVAL if it is longer than 15 bytes, undefined, or has a LOCK prefix that it may not have;
- * -EOPNOTSUPP for what this decoder leaves out (VEX, XOP, EVEX, 3DNow!). Any context.
+ * Decodes the instruction at @bytes, of which @nr are there (more than 15 are ignored). Returns 0;
+ * -EAGAIN if the bytes end before the instruction does; -EINVAL if it is longer than 15 bytes,
+ * undefined, or has a LOCK prefix that it may not have; -EOPNOTSUPP for what this decoder leaves
+ * out (VEX, XOP, EVEX, 3DNow!). Any context.
  */
 int insn_decode(struct insn *in, const u8 *bytes, unsigned int nr, enum insn_mode mode);
 

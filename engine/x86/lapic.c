@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The local APIC: its registers, which interrupt goes where and when, IPIs, INIT and SIPI. Owns struct lapic but for the timer.
+ * The local APIC: its registers, which interrupt goes where and when, IPIs, INIT and SIPI. Owns
+ * struct lapic but for the timer.
  *
- * Who writes what. Only the vCPU's own thread writes its registers, with these exceptions, which any thread may do at any time
- * to any APIC: set bits in IRR and in irr_words, set and clear bits in TMR, set bits in esr_pending, store INIT and SIPI. Whoever
- * does so then sets REQ_EVENT and kicks: the atomic operations are full barriers on x86, so either the vCPU sees the request before
+ * Who writes what. Only the vCPU's own thread writes its registers, with these exceptions, which
+ * any thread may do at any time to any APIC: set bits in IRR and in irr_words, set and clear bits
+ * in TMR, set bits in esr_pending, store INIT and SIPI. Whoever does so then sets REQ_EVENT and
+ * kicks: the atomic operations are full barriers on x86, so either the vCPU sees the request before
  * it enters the guest, or the kicker sees that it is in the guest (run.c).
  */
 #include "run.h"
@@ -12,15 +14,18 @@
 #define REG_BIT(reg)		(1ull << ((reg) >> 4))
 #define REG_BITS8(reg)		(0xffull << ((reg) >> 4))
 /* The registers that exist in both forms and can be read. */
-#define READABLE_REGS \
-	(REG_BIT(LAPIC_ID) | REG_BIT(LAPIC_VERSION) | REG_BIT(LAPIC_TPR) | REG_BIT(LAPIC_PPR) | REG_BIT(LAPIC_LDR) | \
-	 REG_BIT(LAPIC_SVR) | REG_BITS8(LAPIC_ISR) | REG_BITS8(LAPIC_TMR) | REG_BITS8(LAPIC_IRR) | REG_BIT(LAPIC_ESR) | \
-	 REG_BIT(LAPIC_ICR) | REG_BIT(LAPIC_LVT_TIMER) | REG_BIT(LAPIC_LVT_THERMAL) | REG_BIT(LAPIC_LVT_PERF) | \
-	 REG_BIT(LAPIC_LVT_LINT0) | REG_BIT(LAPIC_LVT_LINT1) | REG_BIT(LAPIC_LVT_ERROR) | REG_BIT(LAPIC_TIMER_INITIAL) | \
-	 REG_BIT(LAPIC_TIMER_CURRENT) | REG_BIT(LAPIC_TIMER_DIVIDE))
+#define READABLE_REGS                                                                              \
+	(REG_BIT(LAPIC_ID) | REG_BIT(LAPIC_VERSION) | REG_BIT(LAPIC_TPR) | REG_BIT(LAPIC_PPR) |    \
+	 REG_BIT(LAPIC_LDR) | REG_BIT(LAPIC_SVR) | REG_BITS8(LAPIC_ISR) | REG_BITS8(LAPIC_TMR) |   \
+	 REG_BITS8(LAPIC_IRR) | REG_BIT(LAPIC_ESR) | REG_BIT(LAPIC_ICR) |                          \
+	 REG_BIT(LAPIC_LVT_TIMER) | REG_BIT(LAPIC_LVT_THERMAL) | REG_BIT(LAPIC_LVT_PERF) |         \
+	 REG_BIT(LAPIC_LVT_LINT0) | REG_BIT(LAPIC_LVT_LINT1) | REG_BIT(LAPIC_LVT_ERROR) |          \
+	 REG_BIT(LAPIC_TIMER_INITIAL) | REG_BIT(LAPIC_TIMER_CURRENT) |                             \
+	 REG_BIT(LAPIC_TIMER_DIVIDE))
 /* Those of the xAPIC page only, and EOI, which the page lets one read. */
-#define XAPIC_ONLY_REGS \
-	(REG_BIT(LAPIC_APR) | REG_BIT(LAPIC_EOI) | REG_BIT(LAPIC_REMOTE_READ) | REG_BIT(LAPIC_DFR) | REG_BIT(LAPIC_ICR_HIGH))
+#define XAPIC_ONLY_REGS                                                                            \
+	(REG_BIT(LAPIC_APR) | REG_BIT(LAPIC_EOI) | REG_BIT(LAPIC_REMOTE_READ) |                    \
+	 REG_BIT(LAPIC_DFR) | REG_BIT(LAPIC_ICR_HIGH))
 
 #define LAPIC_PAGE_MASK		0xfffull
 #define LAPIC_END		0x400u	/* the registers' end in the page */
@@ -48,7 +53,8 @@
 #define ICR_ASSERT		(1u << 14)
 #define ICR_LEVEL		(1u << 15)
 #define ICR_SHORTHAND		(3u << 18)
-#define ICR_WRITABLE		(LVT_VECTOR | ICR_MODE | ICR_LOGICAL | ICR_ASSERT | ICR_LEVEL | ICR_SHORTHAND)
+#define ICR_WRITABLE \
+	(LVT_VECTOR | ICR_MODE | ICR_LOGICAL | ICR_ASSERT | ICR_LEVEL | ICR_SHORTHAND)
 
 #define ESR_SEND_ILLEGAL	(1u << 5)
 #define ESR_RECEIVE_ILLEGAL	(1u << 6)
@@ -106,7 +112,10 @@ static void irr_set(struct lapic *a, u8 vector)
 		__atomic_fetch_or(&a->irr_words, word_bit, __ATOMIC_SEQ_CST);
 }
 
-/* IRR word @i was seen empty. If a bit came since, the summary bit is set again, by the sender or here. */
+/*
+ * IRR word @i was seen empty. If a bit came since, the summary bit is set again, by the sender or
+ * here.
+ */
 static void irr_forget(struct lapic *a, u32 i)
 {
 	__atomic_fetch_and(&a->irr_words, ~(1u << i), __ATOMIC_SEQ_CST);
@@ -173,10 +182,12 @@ int lapic_pending_vector(struct vcpu *v)
 	if (!__atomic_load_n(&a->irr_words, __ATOMIC_ACQUIRE) || !lapic_hw_enabled(a))
 		return -1;
 	vector = lapic_highest_irr(v);
-	return vector >= 0 && PRIORITY((u32)vector) > PRIORITY(lapic_reg(a, LAPIC_PPR)) ? vector : -1;
+	if (vector < 0 || PRIORITY((u32)vector) <= PRIORITY(lapic_reg(a, LAPIC_PPR)))
+		return -1;
+	return vector;
 }
 
-void lapic_ack(struct vcpu *v, u8 vector)
+void lapic_offer(struct vcpu *v, u8 vector)
 {
 	struct lapic *a = &v->apic;
 	u32 *irr = vector_word(a, LAPIC_IRR, vector);
@@ -184,6 +195,17 @@ void lapic_ack(struct vcpu *v, u8 vector)
 	__atomic_fetch_and(irr, ~vector_bit(vector), __ATOMIC_SEQ_CST);
 	if (!__atomic_load_n(irr, __ATOMIC_RELAXED))
 		irr_forget(a, vector >> 5);
+}
+
+void lapic_withdraw(struct vcpu *v, u8 vector)
+{
+	irr_set(&v->apic, vector);
+}
+
+void lapic_take(struct vcpu *v, u8 vector)
+{
+	struct lapic *a = &v->apic;
+
 	*vector_word(a, LAPIC_ISR, vector) |= vector_bit(vector);
 	a->isr_top = max(a->isr_top, (int)vector);
 	update_ppr(a);
@@ -199,7 +221,7 @@ bool lapic_vector_in_flight(struct vcpu *v, u8 vector)
 		*vector_word(a, LAPIC_ISR, vector)) & vector_bit(vector);
 }
 
-/* APM vol. 2, 16.6.5: the highest interrupt in service is done. */
+/* APM vol. 2, 16.6.4: the highest interrupt in service is done. */
 static void end_of_interrupt(struct vcpu *v)
 {
 	struct lapic *a = &v->apic;
@@ -255,7 +277,10 @@ static void take_interrupt(struct vcpu *v, u8 vector, bool level, bool kick)
 		host_kick(v);
 }
 
-/* Notes an error for ESR and raises the error interrupt (APM vol. 2, 16.4.6) unless that error is noted already. Any context. */
+/*
+ * Notes an error for ESR and raises the error interrupt (APM vol. 2, 16.4.6) unless that error is
+ * noted already. Any context.
+ */
 static void report_error(struct vcpu *v, u32 error)
 {
 	if (!(__atomic_fetch_or(&v->apic.esr_pending, error, __ATOMIC_SEQ_CST) & error))
@@ -320,7 +345,8 @@ void lapic_accept_init_sipi(struct vcpu *v)
 		return;
 	if (__atomic_fetch_and(pending, ~PENDING_INIT, __ATOMIC_SEQ_CST) & PENDING_INIT) {
 		vcpu_reset(v, true);
-		v->mp_state = v->apic.base & APIC_BASE_BSP_BIT ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
+		v->mp_state = v->apic.base & APIC_BASE_BSP_BIT ? KVM_MP_STATE_RUNNABLE
+							       : KVM_MP_STATE_INIT_RECEIVED;
 	}
 	if (!(__atomic_fetch_and(pending, ~PENDING_SIPI, __ATOMIC_SEQ_CST) & PENDING_SIPI))
 		return;
@@ -348,17 +374,22 @@ static u32 x2apic_logical_id(u32 id)
 }
 
 /*
- * All APICs are meant. A 32-bit destination means them with all ones only. An 8-bit 0xff from an MSI means them too, except
- * for APICs in x2APIC mode if the VMM asked for the architecture's rule (KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK).
+ * All APICs are meant. A 32-bit destination means them with all ones only. An 8-bit 0xff from an
+ * MSI means them too, except for APICs in x2APIC mode if the VMM asked for the architecture's rule
+ * (KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK).
  */
 static bool is_broadcast(const struct vcpu *v, const struct vcpu *src, const struct apic_msg *msg)
 {
 	if (msg->x2apic_dest)
 		return msg->dest == X2APIC_BROADCAST;
-	return msg->dest == XAPIC_BROADCAST && (src || !v->vm->x2apic_no_bcast_quirk || !lapic_x2apic(&v->apic));
+	return msg->dest == XAPIC_BROADCAST &&
+	       (src || !v->vm->x2apic_no_bcast_quirk || !lapic_x2apic(&v->apic));
 }
 
-/* APM vol. 2, 16.6.1 (flat and cluster models) and 16.14 (x2APIC: 16 bits of cluster, one bit for each of its 16 APICs). */
+/*
+ * The flat and cluster models (Intel SDM vol. 3, 10.6.2.2); in x2APIC mode 16 bits of cluster and
+ * one bit for each of its 16 APICs (10.12.10.2).
+ */
 static bool matches_logical(const struct vcpu *v, u32 dest)
 {
 	const struct lapic *a = &v->apic;
@@ -421,8 +452,9 @@ static int deliver_one(struct vcpu *v, struct vcpu *src, const struct apic_msg *
 }
 
 /*
- * Lowest priority: one of those addressed, the one whose PPR is lowest. Among equals the search's start decides, which depends on
- * the vector: one vector stays on one vCPU while it is idle, and different vectors spread.
+ * Lowest priority: one of those addressed, the one whose PPR is lowest. Among equals the search's
+ * start decides, which depends on the vector: one vector stays on one vCPU while it is idle, and
+ * different vectors spread.
  */
 static int deliver_lowest(struct vm *vm, struct vcpu *src, const struct apic_msg *msg)
 {
@@ -449,7 +481,8 @@ static int deliver_lowest(struct vm *vm, struct vcpu *src, const struct apic_msg
 /* One vCPU is meant, and its id is the destination. */
 static bool is_unicast(const struct apic_msg *msg)
 {
-	return !msg->shorthand && !msg->logical && msg->dest != (msg->x2apic_dest ? X2APIC_BROADCAST : XAPIC_BROADCAST);
+	return !msg->shorthand && !msg->logical &&
+	       msg->dest != (msg->x2apic_dest ? X2APIC_BROADCAST : XAPIC_BROADCAST);
 }
 
 int lapic_deliver(struct vm *vm, struct vcpu *src, const struct apic_msg *msg)
@@ -565,7 +598,8 @@ static u32 lvt_writable(struct vcpu *v, u32 reg)
 {
 	switch (reg) {
 	case LAPIC_LVT_TIMER:
-		return LVT_VECTOR | LAPIC_LVT_MASKED | LVT_PERIODIC | (v->cpuid.has_tsc_deadline ? LVT_TSC_DEADLINE : 0);
+		return LVT_VECTOR | LAPIC_LVT_MASKED | LVT_PERIODIC |
+		       (v->cpuid.has_tsc_deadline ? LVT_TSC_DEADLINE : 0);
 	case LAPIC_LVT_THERMAL:
 	case LAPIC_LVT_PERF:
 		return LVT_VECTOR | LAPIC_LVT_MASKED | LVT_MODE;
@@ -590,7 +624,7 @@ static void write_lvt(struct vcpu *v, u32 reg, u32 value)
 		lapic_set_reg(a, reg, value);
 }
 
-/* Software-disabling masks every LVT entry, and they stay masked (APM vol. 2, 16.4.8). */
+/* Software-disabling masks every LVT entry, and they stay masked (APM vol. 2, 16.4.7). */
 static void write_svr(struct vcpu *v, u32 value)
 {
 	struct lapic *a = &v->apic;
@@ -643,7 +677,8 @@ static void write_reg(struct vcpu *v, u32 reg, u32 value)
 		write_svr(v, value);
 		return;
 	case LAPIC_ESR:
-		lapic_set_reg(a, LAPIC_ESR, __atomic_exchange_n(&a->esr_pending, 0, __ATOMIC_SEQ_CST));
+		lapic_set_reg(a, LAPIC_ESR,
+			      __atomic_exchange_n(&a->esr_pending, 0, __ATOMIC_SEQ_CST));
 		return;
 	case LAPIC_LVT_TIMER:
 	case LAPIC_LVT_THERMAL:
@@ -699,7 +734,10 @@ static bool reg_exists(u32 reg, u64 which)
 	return reg < LAPIC_END && which >> (reg >> 4) & 1;
 }
 
-/* Only the first four bytes of each sixteen hold the register (APM vol. 2, 16.3.2); the others read as 0. */
+/*
+ * Only the first four bytes of each sixteen hold the register (APM vol. 2, 16.3.2); the others read
+ * as 0.
+ */
 bool lapic_mmio_read(struct vcpu *v, u64 gpa, u32 len, void *data)
 {
 	u32 offset = gpa & LAPIC_PAGE_MASK, reg = offset & ~15u, value = 0;
@@ -835,7 +873,7 @@ void lapic_free(struct vcpu *v)
 	v->apic.regs = NULL;
 }
 
-/* APM vol. 2, 16.3.3 (table 16-2's reset values); what is 0 there and what is computed is 0 here. */
+/* The reset values of APM vol. 2, table 16-2; what is 0 there and what is computed is 0 here. */
 static void reset_regs(struct vcpu *v)
 {
 	struct lapic *a = &v->apic;
@@ -847,7 +885,8 @@ static void reset_regs(struct vcpu *v)
 	lapic_set_reg(a, LAPIC_SVR, 0xff);
 	for (u32 reg = LAPIC_LVT_TIMER; reg <= LAPIC_LVT_ERROR; reg += 16)
 		lapic_set_reg(a, reg, LAPIC_LVT_MASKED);
-	if ((a->base & APIC_BASE_BSP_BIT) && !(v->vm->disabled_quirks & KVM_X86_QUIRK_LINT0_REENABLED))
+	if ((a->base & APIC_BASE_BSP_BIT) &&
+	    !(v->vm->disabled_quirks & KVM_X86_QUIRK_LINT0_REENABLED))
 		lapic_set_reg(a, LAPIC_LVT_LINT0, APIC_EXTINT << 8);
 	a->isr_top = -1;
 	a->x2apic_icr = 0;
@@ -860,7 +899,8 @@ void lapic_reset(struct vcpu *v, bool init)
 	u64 bsp = v->id == v->vm->bsp_id ? APIC_BASE_BSP_BIT : 0;
 
 	if (!init) {
-		__atomic_store_n(&a->base, APIC_DEFAULT_BASE | APIC_BASE_ENABLE_BIT | bsp, __ATOMIC_RELAXED);
+		__atomic_store_n(&a->base, APIC_DEFAULT_BASE | APIC_BASE_ENABLE_BIT | bsp,
+				 __ATOMIC_RELAXED);
 		__atomic_store_n(&a->pending_init_sipi, 0, __ATOMIC_SEQ_CST);
 		a->sipi_vector = 0;
 	}
@@ -868,13 +908,18 @@ void lapic_reset(struct vcpu *v, bool init)
 	vcpu_request(v, REQ_IOAPIC_SCAN);
 }
 
-/* Off, xAPIC, x2APIC: which a base value asks for; the bit pattern that is none of them is x2APIC without enable. */
+/*
+ * Off, xAPIC, x2APIC: which a base value asks for; the bit pattern that is none of them is x2APIC
+ * without enable.
+ */
 static u64 mode_bits(u64 base)
 {
 	return base & (APIC_BASE_ENABLE_BIT | APIC_BASE_X2APIC_BIT);
 }
 
-/* The guest may go from off to xAPIC, from there to x2APIC, and from any to off (APM vol. 2, 16.9). */
+/*
+ * The guest may go from off to xAPIC, from there to x2APIC, and from any to off (APM vol. 2, 16.9).
+ */
 static bool transition_allowed(u64 from, u64 to)
 {
 	if (mode_bits(from) == mode_bits(to) || !mode_bits(to))
@@ -884,11 +929,16 @@ static bool transition_allowed(u64 from, u64 to)
 	return mode_bits(to) != APIC_BASE_ENABLE_BIT;
 }
 
-/* Bits of the base MSR that @v's guest (or with @host the VMM, which may not have set the CPUID yet) may set. */
+/*
+ * Bits of the base MSR that @v's guest (or with @host the VMM, which may not have set the CPUID
+ * yet) may set.
+ */
 static u64 base_allowed(struct vcpu *v, bool host)
 {
-	u32 width = host ? MAX_PHYS_BITS : clamp_t(u32, v->cpuid.maxphyaddr, MIN_PHYS_BITS, MAX_PHYS_BITS);
-	u64 bits = APIC_BASE_BSP_BIT | APIC_BASE_ENABLE_BIT | (((1ull << width) - 1) & ~LAPIC_PAGE_MASK);
+	u32 width = host ? MAX_PHYS_BITS
+			 : clamp_t(u32, v->cpuid.maxphyaddr, MIN_PHYS_BITS, MAX_PHYS_BITS);
+	u64 bits = APIC_BASE_BSP_BIT | APIC_BASE_ENABLE_BIT |
+		   (((1ull << width) - 1) & ~LAPIC_PAGE_MASK);
 
 	if (v->apic.present && (host || v->cpuid.has_x2apic))
 		bits |= APIC_BASE_X2APIC_BIT;
@@ -907,7 +957,10 @@ int lapic_set_base(struct vcpu *v, u64 value, bool host)
 	__atomic_store_n(&a->base, value, __ATOMIC_RELAXED);
 	if (!a->present || mode_bits(old) == mode_bits(value))
 		return 0;
-	/* What a disabled APIC held is lost; one that becomes an x2APIC starts with the ICR it had, its destination gone. */
+	/*
+	 * What a disabled APIC held is lost; one that becomes an x2APIC starts with the ICR it had,
+	 * its destination gone.
+	 */
 	if (!lapic_hw_enabled(a))
 		reset_regs(v);
 	else if (lapic_x2apic(a))
@@ -968,8 +1021,8 @@ static void load_vectors(struct lapic *a, const struct kvm_lapic_state *s)
 }
 
 /*
- * The other registers, cut to the bits that a guest could have set. An APIC disabled by software may still have LINT0 open: VMMs
- * reset the boot processor's so, as reset_regs() does.
+ * The other registers, cut to the bits that a guest could have set. An APIC disabled by software
+ * may still have LINT0 open: VMMs reset the boot processor's so, as reset_regs() does.
  */
 static void load_regs(struct vcpu *v, const struct kvm_lapic_state *s)
 {
@@ -981,8 +1034,10 @@ static void load_regs(struct vcpu *v, const struct kvm_lapic_state *s)
 	lapic_set_reg(a, LAPIC_SVR, saved_reg(s, LAPIC_SVR) & SVR_WRITABLE);
 	lapic_set_reg(a, LAPIC_ESR, saved_reg(s, LAPIC_ESR) & 0xff);
 	lapic_set_reg(a, LAPIC_ICR, saved_reg(s, LAPIC_ICR) & ICR_WRITABLE);
-	lapic_set_reg(a, LAPIC_ICR_HIGH, lapic_x2apic(a) ? 0 : saved_reg(s, LAPIC_ICR_HIGH) & LDR_WRITABLE);
-	a->x2apic_icr = (u64)saved_reg(s, LAPIC_ICR_HIGH) << 32 | (saved_reg(s, LAPIC_ICR) & ICR_WRITABLE);
+	lapic_set_reg(a, LAPIC_ICR_HIGH,
+		      lapic_x2apic(a) ? 0 : saved_reg(s, LAPIC_ICR_HIGH) & LDR_WRITABLE);
+	a->x2apic_icr = (u64)saved_reg(s, LAPIC_ICR_HIGH) << 32 |
+			(saved_reg(s, LAPIC_ICR) & ICR_WRITABLE);
 	for (u32 reg = LAPIC_LVT_TIMER; reg <= LAPIC_LVT_ERROR; reg += 16)
 		lapic_set_reg(a, reg, saved_reg(s, reg) & lvt_writable(v, reg));
 	lapic_set_reg(a, LAPIC_TIMER_INITIAL, saved_reg(s, LAPIC_TIMER_INITIAL));

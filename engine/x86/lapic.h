@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The local APIC (APM vol. 2, chapter 16; Intel SDM vol. 3, chapter 10 for what AMD leaves open): registers in xAPIC and x2APIC
- * form, interrupt acceptance and priorities, IPIs, INIT/SIPI, and its timer. lapic.c owns struct lapic; lapic_timer.c owns
- * struct lapic_timer.
+ * The local APIC (APM vol. 2, chapter 16; Intel SDM vol. 3, chapter 10 for what AMD leaves open):
+ * registers in xAPIC and x2APIC form, interrupt acceptance and priorities, IPIs, INIT/SIPI, and its
+ * timer. lapic.c owns struct lapic; lapic_timer.c owns struct lapic_timer.
  */
 #ifndef EXEUNT_X86_LAPIC_H
 #define EXEUNT_X86_LAPIC_H
@@ -18,20 +18,51 @@ struct kvm_lapic_state;
 #define APIC_BASE_X2APIC_BIT	(1ull << 10)
 #define APIC_BASE_ENABLE_BIT	(1ull << 11)
 
-/* Byte offsets of the registers in the xAPIC page; the x2APIC MSR of one is 0x800 + offset / 16 (APM vol. 2, tables 16-2, 16-6). */
+/*
+ * Byte offsets of the registers in the xAPIC page; the x2APIC MSR of one is 0x800 + offset / 16
+ * (APM vol. 2, table 16-2).
+ */
 enum lapic_reg {
-	LAPIC_ID = 0x20, LAPIC_VERSION = 0x30, LAPIC_TPR = 0x80, LAPIC_APR = 0x90, LAPIC_PPR = 0xa0, LAPIC_EOI = 0xb0,
-	LAPIC_REMOTE_READ = 0xc0, LAPIC_LDR = 0xd0, LAPIC_DFR = 0xe0, LAPIC_SVR = 0xf0, LAPIC_ISR = 0x100, LAPIC_TMR = 0x180,
-	LAPIC_IRR = 0x200, LAPIC_ESR = 0x280, LAPIC_ICR = 0x300, LAPIC_ICR_HIGH = 0x310, LAPIC_LVT_TIMER = 0x320,
-	LAPIC_LVT_THERMAL = 0x330, LAPIC_LVT_PERF = 0x340, LAPIC_LVT_LINT0 = 0x350, LAPIC_LVT_LINT1 = 0x360,
-	LAPIC_LVT_ERROR = 0x370, LAPIC_TIMER_INITIAL = 0x380, LAPIC_TIMER_CURRENT = 0x390, LAPIC_TIMER_DIVIDE = 0x3e0,
+	LAPIC_ID = 0x20,
+	LAPIC_VERSION = 0x30,
+	LAPIC_TPR = 0x80,
+	LAPIC_APR = 0x90,
+	LAPIC_PPR = 0xa0,
+	LAPIC_EOI = 0xb0,
+	LAPIC_REMOTE_READ = 0xc0,
+	LAPIC_LDR = 0xd0,
+	LAPIC_DFR = 0xe0,
+	LAPIC_SVR = 0xf0,
+	LAPIC_ISR = 0x100,
+	LAPIC_TMR = 0x180,
+	LAPIC_IRR = 0x200,
+	LAPIC_ESR = 0x280,
+	LAPIC_ICR = 0x300,
+	LAPIC_ICR_HIGH = 0x310,
+	LAPIC_LVT_TIMER = 0x320,
+	LAPIC_LVT_THERMAL = 0x330,
+	LAPIC_LVT_PERF = 0x340,
+	LAPIC_LVT_LINT0 = 0x350,
+	LAPIC_LVT_LINT1 = 0x360,
+	LAPIC_LVT_ERROR = 0x370,
+	LAPIC_TIMER_INITIAL = 0x380,
+	LAPIC_TIMER_CURRENT = 0x390,
+	LAPIC_TIMER_DIVIDE = 0x3e0,
 	LAPIC_SELF_IPI = 0x3f0,
 };
 
 #define LAPIC_LVT_MASKED	(1u << 16)
 
 /* Delivery modes, in ICR, LVT, MSI data and struct apic_msg. */
-enum apic_delivery { APIC_FIXED, APIC_LOWEST, APIC_SMI, APIC_NMI = 4, APIC_INIT, APIC_SIPI, APIC_EXTINT };
+enum apic_delivery {
+	APIC_FIXED,
+	APIC_LOWEST,
+	APIC_SMI,
+	APIC_NMI = 4,
+	APIC_INIT,
+	APIC_SIPI,
+	APIC_EXTINT
+};
 
 enum apic_shorthand { APIC_DEST, APIC_SELF, APIC_ALL, APIC_OTHERS };
 
@@ -42,7 +73,8 @@ struct apic_msg {
 	u8 delivery_mode;	/* enum apic_delivery */
 	u8 shorthand;		/* enum apic_shorthand */
 	bool logical, level, assert;
-	bool x2apic_dest;	/* @dest is a 32-bit x2APIC id (ICR in x2APIC mode, or an MSI whose id needs more than 8 bits) */
+	/* @dest is a 32-bit x2APIC id: from an x2APIC's ICR, or in an MSI more than 8 bits wide. */
+	bool x2apic_dest;
 };
 
 struct lapic_timer {
@@ -55,15 +87,19 @@ struct lapic_timer {
 struct lapic {
 	bool present;
 	u64 base;		/* MSR 0x1b */
-	u32 *regs;		/* one page, the xAPIC layout: register at byte offset o is regs[o / 4]; IRR words are set atomically by anyone */
-	u32 irr_words;		/* bit n: IRR word n may have bits set; never clear while it has. Set atomically by anyone */
+	/*
+	 * One page in the xAPIC layout: the register at byte offset o is regs[o / 4]. Anyone sets
+	 * IRR bits, atomically, and then bit n of irr_words, which says that word n may have some.
+	 */
+	u32 *regs;
+	u32 irr_words;
 	int isr_top;		/* highest vector in ISR, or -1 */
-	u32 esr_pending;	/* errors since the guest last wrote ESR; set atomically by anyone */
+	u32 esr_pending;	/* errors since ESR was last written; set atomically by anyone */
 	u64 x2apic_icr;
 	u32 pending_init_sipi;	/* bit 0 INIT, bit 1 SIPI; set atomically by anyone */
 	u8 sipi_vector;
 	u8 eoi_vector;		/* for KVM_EXIT_IOAPIC_EOI */
-	u64 eoi_exit[4];	/* vectors whose EOI the VMM's IOAPIC wants to see; the host writes it at REQ_IOAPIC_SCAN */
+	u64 eoi_exit[4];	/* vectors whose EOI the VMM's IOAPIC wants; set at REQ_IOAPIC_SCAN */
 	u64 vapic_gpa;		/* KVM_SET_VAPIC_ADDR; 0 off */
 	struct lapic_timer timer;
 };
@@ -71,12 +107,14 @@ struct lapic {
 /* Allocates the register page and resets; -ENOMEM. lapic_free undoes, also of nothing. */
 int lapic_create(struct vcpu *v);
 void lapic_free(struct vcpu *v);
-/* Power-up reset, or INIT (@init: APIC id and base survive). vCPU thread or before it is published. */
+/*
+ * Power-up reset, or INIT (@init: APIC id and base survive). vCPU thread or before it is published.
+ */
 void lapic_reset(struct vcpu *v, bool init);
 
 /*
- * MSR 0x1b. 1 for #GP: reserved bits, x2APIC without enable, or, unless the VMM writes (@host), a transition that the
- * architecture forbids or x2APIC without its CPUID bit. vCPU thread.
+ * MSR 0x1b. 1 for #GP: reserved bits, x2APIC without enable, or, unless the VMM writes (@host), a
+ * transition that the architecture forbids or x2APIC without its CPUID bit. vCPU thread.
  */
 int lapic_set_base(struct vcpu *v, u64 value, bool host);
 static inline bool lapic_hw_enabled(const struct lapic *a)
@@ -85,50 +123,80 @@ static inline bool lapic_hw_enabled(const struct lapic *a)
 }
 static inline bool lapic_x2apic(const struct lapic *a)
 {
-	return !(~__atomic_load_n(&a->base, __ATOMIC_RELAXED) & (APIC_BASE_ENABLE_BIT | APIC_BASE_X2APIC_BIT));
+	return !(~__atomic_load_n(&a->base, __ATOMIC_RELAXED) &
+		 (APIC_BASE_ENABLE_BIT | APIC_BASE_X2APIC_BIT));
 }
 
 /*
- * The MMIO page: true if @gpa belongs to this vCPU's APIC and the access was done (with KVM_X86_QUIRK_LAPIC_MMIO_HOLE also when it
- * is disabled or in x2APIC mode: all ones, writes dropped). Only aligned 4-byte writes have an effect. vCPU thread.
+ * The MMIO page: true if @gpa belongs to this vCPU's APIC and the access was done (with
+ * KVM_X86_QUIRK_LAPIC_MMIO_HOLE also when it is disabled or in x2APIC mode: all ones, writes
+ * dropped). Only aligned 4-byte writes have an effect. vCPU thread.
  */
 bool lapic_mmio_read(struct vcpu *v, u64 gpa, u32 len, void *data);
 bool lapic_mmio_write(struct vcpu *v, u64 gpa, u32 len, const void *data);
-/* x2APIC MSRs 0x800..0x8ff. 0, or 1 for #GP. vCPU thread; may run with interrupts off (no sleeping, no locks). */
+/*
+ * x2APIC MSRs 0x800..0x8ff. 0, or 1 for #GP. vCPU thread; may run with interrupts off (no sleeping,
+ * no locks).
+ */
 int lapic_x2apic_read(struct vcpu *v, u32 msr, u64 *value);
 int lapic_x2apic_write(struct vcpu *v, u32 msr, u64 value);
-/* The x2APIC ICR (MSR 0x830) of a vCPU in x2APIC mode: what lapic_x2apic_write does for it, for callers that know the MSR. */
+/*
+ * The x2APIC ICR (MSR 0x830) of a vCPU in x2APIC mode: what lapic_x2apic_write does for it, for
+ * callers that know the MSR.
+ */
 int lapic_icr_write(struct vcpu *v, u64 icr);
-/* MSR 0x6e0. Writes outside TSC-deadline mode are ignored (SDM 10.5.4.1); whether the MSR exists is the caller's question. vCPU thread. */
+/*
+ * MSR 0x6e0. Writes outside TSC-deadline mode are ignored (SDM 10.5.4.1); whether the MSR exists is
+ * the caller's question. vCPU thread.
+ */
 u64 lapic_get_tscdeadline(struct vcpu *v);
 void lapic_set_tscdeadline(struct vcpu *v, u64 value);
 
 /*
- * Delivers to every APIC that the message addresses and kicks them. @src: the sending vCPU (on its own thread) or NULL. Returns the
- * number of vCPUs reached (0: nobody; the same count that KVM_SIGNAL_MSI and KVM_IRQ_LINE_STATUS report). Any context, no sleeping.
+ * Delivers to every APIC that the message addresses and kicks them. @src: the sending vCPU (on its
+ * own thread) or NULL. Returns the number of vCPUs reached (0: nobody; the same count that
+ * KVM_SIGNAL_MSI and KVM_IRQ_LINE_STATUS report). Any context, no sleeping.
  */
 int lapic_deliver(struct vm *vm, struct vcpu *src, const struct apic_msg *msg);
-/* Decodes an MSI address/data pair (APM vol. 2, 16.11; with 32-bit ids: address_hi[31:8] as KVM_CAP_X2APIC_API says) and delivers. */
+/*
+ * Decodes an MSI address/data pair (Intel SDM vol. 3, 10.11; with 32-bit ids: address_hi[31:8] as
+ * KVM_CAP_X2APIC_API says) and delivers.
+ */
 int lapic_deliver_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data);
-/* The same decoding, exposed for the host's EOI routes; and whether @msg addresses @v. Any context. */
-void lapic_decode_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data, struct apic_msg *msg);
+/*
+ * The same decoding, exposed for the host's EOI routes; and whether @msg addresses @v. Any context.
+ */
+void lapic_decode_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data,
+		      struct apic_msg *msg);
 bool lapic_msg_matches(struct vcpu *v, struct vcpu *src, const struct apic_msg *msg);
-/* @vector is requested or in service: its EOI is still to come, wherever its route points by now. vCPU thread. */
+/*
+ * @vector is requested or in service: its EOI is still to come, wherever its route points by now.
+ * vCPU thread.
+ */
 bool lapic_vector_in_flight(struct vcpu *v, u8 vector);
 
 /* Highest-priority vector that may be delivered now (above PPR), or -1. vCPU thread. */
 int lapic_pending_vector(struct vcpu *v);
 /* Highest vector in IRR whatever PPR says, or -1 (for TPR interception). */
 int lapic_highest_irr(struct vcpu *v);
-/* The CPU takes @vector: IRR to ISR, PPR updated. vCPU thread. */
-void lapic_ack(struct vcpu *v, u8 vector);
+/*
+ * How a vector goes from IRR to ISR. lapic_offer: the CPU may take it from now on, and the same vector arriving again is
+ * another interrupt. Then, before anything looks at the registers, lapic_take: it did, PPR follows; or lapic_withdraw: it did not, and
+ * one that arrived meanwhile is the same interrupt. vCPU thread.
+ */
+void lapic_offer(struct vcpu *v, u8 vector);
+void lapic_take(struct vcpu *v, u8 vector);
+void lapic_withdraw(struct vcpu *v, u8 vector);
 /* The APIC accepts the PIC's ExtINT: no APIC at all, or disabled, or LVT0 in ExtINT mode. */
 bool lapic_accepts_extint(struct vcpu *v);
 /* CR8 and the TPR register are one. @cr8 0..15. Without an APIC: 0. */
 void lapic_set_cr8(struct vcpu *v, u8 cr8);
 u8 lapic_get_cr8(struct vcpu *v);
 
-/* The host timer armed by host_timer_arm() fired. Any context incl. hard interrupt: only sets timer.pending and asks for a look. */
+/*
+ * The host timer armed by host_timer_arm() fired. Any context incl. hard interrupt: only sets
+ * timer.pending and asks for a look.
+ */
 void lapic_timer_expired(struct vcpu *v);
 /* Turns a pending expiry into an IRR bit and re-arms a periodic timer. vCPU thread, no sleeping. */
 void lapic_timer_deliver(struct vcpu *v);
@@ -140,13 +208,17 @@ void lapic_timer_rearm(struct vcpu *v);
 void lapic_accept_init_sipi(struct vcpu *v);
 
 /*
- * KVM_GET/SET_LAPIC: the 1 KiB of registers in KVM's layout (the id in x2APIC form as KVM_CAP_X2APIC_API says). set: -EINVAL without
- * an APIC or if the id is not this vCPU's. vCPU thread.
+ * KVM_GET/SET_LAPIC: the 1 KiB of registers in KVM's layout (the id in x2APIC form as
+ * KVM_CAP_X2APIC_API says). set: -EINVAL without an APIC or if the id is not this vCPU's. vCPU
+ * thread.
  */
 void lapic_get_state(struct vcpu *v, struct kvm_lapic_state *s);
 int lapic_set_state(struct vcpu *v, const struct kvm_lapic_state *s);
 
-/* KVM_SET_VAPIC_ADDR's page: TPR, highest ISR and IRR shared with the guest's patched code. Called around the entry when vapic_gpa is set. */
+/*
+ * KVM_SET_VAPIC_ADDR's page: TPR, highest ISR and IRR shared with the guest's patched code. Called
+ * around the entry when vapic_gpa is set.
+ */
 void lapic_sync_to_vapic(struct vcpu *v);
 void lapic_sync_from_vapic(struct vcpu *v);
 
@@ -161,10 +233,16 @@ static inline void lapic_set_reg(struct lapic *a, u32 reg, u32 value)
 {
 	__atomic_store_n(&a->regs[reg / 4], value, __ATOMIC_RELAXED);
 }
-/* An event of the local vector table entry @lvt happened. @kick: not on the vCPU's own thread. Any context. */
+/*
+ * An event of the local vector table entry @lvt happened. @kick: not on the vCPU's own thread. Any
+ * context.
+ */
 void lapic_lvt_fire(struct vcpu *v, enum lapic_reg lvt, bool kick);
 
-/* The timer's registers, written with values that lapic.c has cut to the architectural bits. vCPU thread. */
+/*
+ * The timer's registers, written with values that lapic.c has cut to the architectural bits. vCPU
+ * thread.
+ */
 void lapic_timer_set_lvt(struct vcpu *v, u32 lvt);
 void lapic_timer_set_initial(struct vcpu *v, u32 count);
 void lapic_timer_set_divide(struct vcpu *v, u32 divide);
@@ -172,7 +250,10 @@ void lapic_timer_set_divide(struct vcpu *v, u32 divide);
 u32 lapic_timer_current(struct vcpu *v);
 /* Stops and forgets everything, for a reset or before a state is loaded. */
 void lapic_timer_reset(struct vcpu *v);
-/* The timer's registers were loaded: goes on from @current. @tscdeadline: what it was before, kept in TSC-deadline mode. */
+/*
+ * The timer's registers were loaded: goes on from @current_count. @tscdeadline: what it was
+ * before, kept in TSC-deadline mode.
+ */
 void lapic_timer_load(struct vcpu *v, u32 current_count, u64 tscdeadline);
 
 #endif

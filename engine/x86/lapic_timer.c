@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The APIC timer (APM vol. 2, 16.4.1; TSC deadline: Intel SDM vol. 3, 10.5.4.1). The APIC bus runs at 1 GHz, so one count is
- * divide nanoseconds. Owns struct lapic_timer.
+ * The APIC timer (APM vol. 2, 16.4.1; TSC deadline: Intel SDM vol. 3, 10.5.4.1). The APIC bus runs
+ * at 1 GHz, so one count is divide nanoseconds. Owns struct lapic_timer.
  *
- * The host's timer is only a reminder: when it fires, timer.pending makes the vCPU's thread look, and that thread decides from
- * the registers whether the timer really expired. An expiry that raced with the guest's disarming or re-arming is dropped there.
+ * The host's timer is only a reminder: when it fires, timer.pending makes the vCPU's thread look,
+ * and that thread decides from the registers whether the timer really expired. An expiry that raced
+ * with the guest's disarming or re-arming is dropped there.
  */
 #include "x86/vcpu.h"
 
 enum timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE };
 
-/* A shorter period is stretched: a guest may not keep the host busy with its ticks. KVM's default min_timer_period_us. */
+/*
+ * A shorter period is stretched: a guest may not keep the host busy with its ticks. KVM's default
+ * min_timer_period_us.
+ */
 #define MIN_PERIOD_NS		200000ull
-/* Deadlines further away than this are armed in steps: the conversion to ns stays within 63 bits whatever the rate. */
+/*
+ * Deadlines further away than this are armed in steps: the conversion to ns stays within 63 bits
+ * whatever the rate.
+ */
 #define MAX_TSC_DELTA		(1ull << 42)
 
 static enum timer_mode mode_of(u32 lvt)
@@ -243,7 +250,10 @@ void lapic_timer_load(struct vcpu *v, u32 current_count, u64 tscdeadline)
 	} else if (current_count || mode == TIMER_PERIODIC) {
 		count_from(v, current_count ? min(current_count, initial) : initial);
 	} else if (mode == TIMER_ONE_SHOT && initial) {
-		/* Expired, or the VMM does not save the count (QEMU): a tick too many is harmless, a lost one hangs the guest. */
+		/*
+		 * Expired, or the VMM does not save the count (QEMU): a tick too many is harmless,
+		 * a lost one hangs the guest.
+		 */
 		arm(v, host_now_ns());
 	}
 }

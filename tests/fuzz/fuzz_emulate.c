@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The emulator on hostile code, page tables, registers and kvm_run: whatever the input, every call ends, stays inside its
- * structures, and gives the VMM only exits that the API allows. Input: a script of bytes, read as described at each reader.
+ * The emulator on hostile code, page tables, registers and kvm_run: whatever the input, every call
+ * ends, stays inside its structures, and gives the VMM only exits that the API allows. Input: a
+ * script of bytes, read as described at each reader.
  */
 #include "../unit/guest.h"
 #include "x86/gva.h"

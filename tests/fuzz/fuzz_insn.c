@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The decoder on any bytes: it stays inside them (ASan watches an exact copy), and what it returns keeps the promises of insn.h.
- * Input: one byte of mode, then the code.
+ * The decoder on any bytes: it stays inside them (ASan watches an exact copy), and what it returns
+ * keeps the promises of insn.h. Input: one byte of mode, then the code.
  */
 #include "x86/insn.h"
 #include "x86/regs.h"
@@ -25,7 +25,8 @@ static void check(const struct insn *in, const u8 *bytes, size_t nr)
 	CHECK(in->reg < 16 && in->rm < 16 && in->mod < 4 && in->ext < 8);
 	CHECK(in->name <= INSN_OUTS && (in->name < INSN_INS || in->op_size <= 4));
 	/* Its own bytes are enough, and none can be missing. */
-	CHECK(!insn_decode(&again, bytes, in->length, in->mode) && !memcmp(&again, in, sizeof(again)));
+	CHECK(!insn_decode(&again, bytes, in->length, in->mode));
+	CHECK(!memcmp(&again, in, sizeof(again)));
 	CHECK(insn_decode(&again, bytes, in->length - 1, in->mode) == -EAGAIN);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fuzzes the local APIC: a sequence of what guests, VMMs and devices can do to three vCPUs, in any order and with any values. After
- * each step what must always hold is checked, against a slow and simple reading of the registers.
+ * Fuzzes the local APIC: a sequence of what guests, VMMs and devices can do to three vCPUs, in any
+ * order and with any values. After each step what must always hold is checked, against a slow and
+ * simple reading of the registers.
  */
 #include "machine.h"
 #include "run.h"
@@ -66,7 +67,8 @@ static void check_priorities(struct vcpu *v)
 	for (u32 i = 0; i < 8; i++)
 		CHECK(!a->regs[LAPIC_IRR / 4 + i * 4] || a->irr_words >> i & 1);
 	CHECK(lapic_highest_irr(v) == irr);
-	CHECK(lapic_pending_vector(v) == (lapic_hw_enabled(a) && irr >= 0 && (irr & 0xf0) > (int)(ppr & 0xf0) ? irr : -1));
+	CHECK(lapic_pending_vector(v) ==
+	      (lapic_hw_enabled(a) && irr >= 0 && (irr & 0xf0) > (int)(ppr & 0xf0) ? irr : -1));
 }
 
 static void check_vcpu(struct vcpu *v)
@@ -78,12 +80,16 @@ static void check_vcpu(struct vcpu *v)
 	CHECK(mode != APIC_BASE_X2APIC_BIT);
 	/* A timer that waits has its reminder: armed, or fired and not yet looked at. */
 	CHECK(!a->timer.expires_ns || machine_of(v)->timer_deadline || lapic_timer_pending(v));
-	CHECK(a->timer.divide && a->timer.divide <= 128 && !(a->timer.divide & (a->timer.divide - 1)));
+	CHECK(a->timer.divide && a->timer.divide <= 128 &&
+	      !(a->timer.divide & (a->timer.divide - 1)));
 	CHECK(lapic_timer_current(v) <= a->regs[LAPIC_TIMER_INITIAL / 4]);
 	CHECK(!(a->pending_init_sipi & ~3u));
 }
 
-/* Loading what was just saved changes nothing that can be saved, once a timer that is due has had its say. */
+/*
+ * Loading what was just saved changes nothing that can be saved, once a timer that is due has had
+ * its say.
+ */
 static void save_and_load(struct vcpu *v)
 {
 	struct kvm_lapic_state before, after;
@@ -120,8 +126,14 @@ static void send_message(struct machine *m, struct vcpu *v, struct input *in)
 {
 	u64 bits = take(in, 4);
 	struct apic_msg msg = {
-		.dest = take(in, 4), .vector = bits, .delivery_mode = bits >> 8, .shorthand = bits >> 16 & 3,
-		.logical = bits >> 18 & 1, .level = bits >> 19 & 1, .assert = bits >> 20 & 1, .x2apic_dest = bits >> 21 & 1,
+		.dest = take(in, 4),
+		.vector = bits,
+		.delivery_mode = bits >> 8,
+		.shorthand = bits >> 16 & 3,
+		.logical = bits >> 18 & 1,
+		.level = bits >> 19 & 1,
+		.assert = bits >> 20 & 1,
+		.x2apic_dest = bits >> 21 & 1,
 	};
 	u32 matching = 0, id;
 	struct vcpu *each, *src = bits >> 22 & 1 ? v : NULL;
@@ -132,6 +144,28 @@ static void send_message(struct machine *m, struct vcpu *v, struct input *in)
 	count = lapic_deliver(&m->vm, src, &msg);
 	CHECK(count >= 0 && (u32)count <= matching);
 	CHECK(msg.delivery_mode != APIC_LOWEST || count <= 1);
+}
+
+static void send_msi(struct machine *m, struct input *in)
+{
+	u32 address_lo = take(in, 4), address_hi = take(in, 4), data = take(in, 4);
+
+	CHECK((u32)lapic_deliver_msi(&m->vm, address_lo, address_hi, data) <= NR_VCPUS);
+}
+
+static void set_base(struct vcpu *v, struct input *in)
+{
+	bool host = take(in, 1) & 1;
+
+	lapic_set_base(v, take(in, 5) << 8, host);
+}
+
+/* A deadline near the present, or any. */
+static void set_deadline(struct vcpu *v, struct input *in)
+{
+	bool near = !(take(in, 1) & 1);
+
+	lapic_set_tscdeadline(v, near ? msr_guest_tsc(v) + take(in, 3) : take(in, 8));
 }
 
 static void access_page(struct vcpu *v, struct input *in)
@@ -162,7 +196,7 @@ static void take_interrupt(struct vcpu *v)
 
 	if (vector < 0)
 		return;
-	lapic_ack(v, vector);
+	machine_take(v, vector);
 	CHECK(lapic_vector_in_flight(v, vector));
 	CHECK(lapic_pending_vector(v) != vector);
 }
@@ -180,11 +214,11 @@ static void step(struct machine *m, struct input *in)
 	case 3: lapic_x2apic_read(v, 0x800 + take(in, 1), &value); break;
 	case 4: take_interrupt(v); break;
 	case 5: send_message(m, v, in); break;
-	case 6: value = take(in, 4), lapic_deliver_msi(&m->vm, value, take(in, 4), take(in, 4)); break;
-	case 7: value = take(in, 1), lapic_set_base(v, take(in, 5) << 8, value & 1); break;
+	case 6: send_msi(m, in); break;
+	case 7: set_base(v, in); break;
 	case 8: machine_advance(m, take(in, 3)); break;
 	case 9: lapic_timer_deliver(v); break;
-	case 10: lapic_set_tscdeadline(v, take(in, 1) & 1 ? take(in, 8) : msr_guest_tsc(v) + take(in, 3)); break;
+	case 10: set_deadline(v, in); break;
 	case 11: load_garbage(v, in); break;
 	case 12: save_and_load(v); break;
 	case 13: lapic_accept_init_sipi(v); break;

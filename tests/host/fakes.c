@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Stand-ins for the engine files that a test does not link: weak, so that the real function wins where it is linked. Each does
- * the least that its header promises, in the state that a test can look at.
+ * Stand-ins for the engine files that a test does not link: weak, so that the real function wins
+ * where it is linked. Each does the least that its header promises, in the state that a test can
+ * look at.
  */
 #include "machine.h"
 #include "run.h"
@@ -89,8 +90,9 @@ FAKE void vcpu_advance_to(struct vcpu *v, u64 next_rip)
 
 /* Where the VMCB keeps each segment, by enum seg. */
 static const size_t segment_offset[] = {
-	offsetof(struct vmcb, s.es), offsetof(struct vmcb, s.cs), offsetof(struct vmcb, s.ss), offsetof(struct vmcb, s.ds),
-	offsetof(struct vmcb, s.fs), offsetof(struct vmcb, s.gs), offsetof(struct vmcb, s.tr), offsetof(struct vmcb, s.ldtr),
+	offsetof(struct vmcb, s.es), offsetof(struct vmcb, s.cs),   offsetof(struct vmcb, s.ss),
+	offsetof(struct vmcb, s.ds), offsetof(struct vmcb, s.fs),   offsetof(struct vmcb, s.gs),
+	offsetof(struct vmcb, s.tr), offsetof(struct vmcb, s.ldtr),
 };
 
 static void *vmcb_segment(struct vcpu *v, unsigned int seg)
@@ -106,9 +108,17 @@ FAKE void vcpu_get_segment(struct vcpu *v, unsigned int seg, struct kvm_segment 
 
 	memcpy(&in, vmcb_segment(v, seg), sizeof(in));
 	*out = (struct kvm_segment){
-		.base = in.base, .limit = in.limit, .selector = in.selector,
-		.type = in.attrib & 15, .s = in.attrib >> 4 & 1, .dpl = in.attrib >> 5 & 3, .present = in.attrib >> 7 & 1,
-		.avl = in.attrib >> 8 & 1, .l = in.attrib >> 9 & 1, .db = in.attrib >> 10 & 1, .g = in.attrib >> 11 & 1,
+		.base = in.base,
+		.limit = in.limit,
+		.selector = in.selector,
+		.type = in.attrib & 15,
+		.s = in.attrib >> 4 & 1,
+		.dpl = in.attrib >> 5 & 3,
+		.present = in.attrib >> 7 & 1,
+		.avl = in.attrib >> 8 & 1,
+		.l = in.attrib >> 9 & 1,
+		.db = in.attrib >> 10 & 1,
+		.g = in.attrib >> 11 & 1,
 		.unusable = !(in.attrib >> 7 & 1),
 	};
 }
@@ -116,9 +126,12 @@ FAKE void vcpu_get_segment(struct vcpu *v, unsigned int seg, struct kvm_segment 
 FAKE void vcpu_set_segment(struct vcpu *v, unsigned int seg, const struct kvm_segment *in)
 {
 	struct vmcb_seg out = {
-		.base = in->base, .limit = in->limit, .selector = in->selector,
-		.attrib = (in->type & 15) | (in->s & 1) << 4 | (in->dpl & 3) << 5 | (in->present & 1) << 7 |
-			  (in->avl & 1) << 8 | (in->l & 1) << 9 | (in->db & 1) << 10 | (in->g & 1) << 11,
+		.base = in->base,
+		.limit = in->limit,
+		.selector = in->selector,
+		.attrib = (in->type & 15) | (in->s & 1) << 4 | (in->dpl & 3) << 5 |
+			  (in->present & 1) << 7 | (in->avl & 1) << 8 | (in->l & 1) << 9 |
+			  (in->db & 1) << 10 | (in->g & 1) << 11,
 	};
 
 	memcpy(vmcb_segment(v, seg), &out, sizeof(out));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The host in user space: guest memory is a buffer, time is a variable, kicks and timers are written down.
+ * The host in user space: guest memory is a buffer, time is a variable, kicks and timers are
+ * written down.
  */
 #include <cpuid.h>
 
@@ -118,7 +119,8 @@ void machine_advance(struct machine *m, u64 ns)
 
 static bool in_memory(struct machine *m, u64 gpa, u64 len)
 {
-	return gpa >= m->mem_base && gpa - m->mem_base <= m->mem_size && len <= m->mem_size - (gpa - m->mem_base);
+	return gpa >= m->mem_base && gpa - m->mem_base <= m->mem_size &&
+	       len <= m->mem_size - (gpa - m->mem_base);
 }
 
 static bool writable(struct machine *m, u64 gpa, u64 len)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Everything that the engine asks of its host, for user space: what linux/host.h answers in the kernel, answered by a fake
- * that unit tests and fuzzers drive. machine.h has the test's side: time, memory, and what the engine asked for.
+ * Everything that the engine asks of its host, for user space: what linux/host.h answers in the
+ * kernel, answered by a fake that unit tests and fuzzers drive. machine.h has the test's side:
+ * time, memory, and what the engine asked for.
  */
 #ifndef EXEUNT_HOST_H
 #define EXEUNT_HOST_H
@@ -57,8 +58,20 @@ struct vcpu;
 #define static_assert	_Static_assert
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-#define min(a, b)	({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); (void)(&a_ == &b_); a_ < b_ ? a_ : b_; })
-#define max(a, b)	({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); (void)(&a_ == &b_); a_ > b_ ? a_ : b_; })
+#define min(a, b)                                                                                  \
+	({                                                                                         \
+		__typeof__(a) a_ = (a);                                                            \
+		__typeof__(b) b_ = (b);                                                            \
+		(void)(&a_ == &b_);                                                                \
+		a_ < b_ ? a_ : b_;                                                                 \
+	})
+#define max(a, b)                                                                                  \
+	({                                                                                         \
+		__typeof__(a) a_ = (a);                                                            \
+		__typeof__(b) b_ = (b);                                                            \
+		(void)(&a_ == &b_);                                                                \
+		a_ > b_ ? a_ : b_;                                                                 \
+	})
 #define min_t(t, a, b)	({ t a_ = (a); t b_ = (b); a_ < b_ ? a_ : b_; })
 #define max_t(t, a, b)	({ t a_ = (a); t b_ = (b); a_ > b_ ? a_ : b_; })
 #define clamp(x, l, h)	min(max(x, l), h)
@@ -136,8 +149,8 @@ u64 host_muldiv(u64 a, u64 b, u64 c);
 /* --- Trace points: the host's to emit; nothing to do here. --- */
 
 static inline void host_trace_mmio(struct vcpu *v, int type, u32 len, u64 gpa, u64 val) { }
-static inline void host_trace_pio(struct vcpu *v, bool write, u16 port, u32 size, u32 count, u32 val) { }
-static inline void host_trace_apic_accept(struct vcpu *v, u8 delivery_mode, bool level_trig, u8 vector) { }
+static inline void host_trace_pio(struct vcpu *v, bool out, u16 port, u32 size, u32 n, u32 x) { }
+static inline void host_trace_apic_accept(struct vcpu *v, u8 mode, bool level, u8 vector) { }
 static inline void host_trace_apic_ipi(u32 icr_lo, u32 dest) { }
 static inline void host_trace_eoi(struct vcpu *v, u8 vector) { }
 static inline void host_trace_apic(struct vcpu *v, bool write, u32 reg, u64 val) { }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The machine that unit tests and fuzzers run the engine in: one flat piece of guest memory, vCPUs with a VMCB each, a clock
- * that moves only when told to, and a record of what the engine asked its host for.
+ * The machine that unit tests and fuzzers run the engine in: one flat piece of guest memory, vCPUs
+ * with a VMCB each, a clock that moves only when told to, and a record of what the engine asked its
+ * host for.
  */
 #ifndef EXEUNT_TESTS_MACHINE_H
 #define EXEUNT_TESTS_MACHINE_H
@@ -27,7 +28,7 @@ struct machine {
 	u8 *mem;		/* guest-physical [mem_base, mem_base + mem_size) */
 	u64 mem_base, mem_size;
 	u64 ro_start, ro_end;	/* guest-physical range that is read-only; empty unless set */
-	u64 seq;		/* notifier sequence: a test adds 1 to make host_mmu_retry() say so */
+	u64 seq;		/* of the notifier: host_mmu_retry() compares it */
 	bool mmu_locked;
 	u64 nr_tables;		/* pages of host_table_alloc() not yet freed */
 	u32 tlb_flushes;	/* calls of host_flush_tlbs() */
@@ -48,19 +49,35 @@ extern bool machine_la57, machine_tsc_stable;
 
 /* A machine with @mem_size bytes of zeroed memory at 0 and no vCPU. Aborts when memory is short. */
 struct machine *machine_create(u64 mem_size);
-/* A vCPU in the state after host_zalloc() with vm, id, run, pio_data and a zeroed VMCB; published in vm.vcpu_by_id. */
+/*
+ * A vCPU in the state after host_zalloc() with vm, id, run, pio_data and a zeroed VMCB; published
+ * in vm.vcpu_by_id.
+ */
 struct vcpu *machine_add_vcpu(struct machine *m, u32 id);
-/* Frees all; engine objects hanging off vCPUs (lapic_free, cpuid_free) are the test's to free first. */
+/*
+ * Frees all; engine objects hanging off vCPUs (lapic_free, cpuid_free) are the test's to free
+ * first.
+ */
 void machine_free(struct machine *m);
 
 static inline struct machine_vcpu *machine_of(struct vcpu *v) { return (struct machine_vcpu *)v; }
 
-/* Moves the clock, and lets every armed timer that is due fire (lapic_timer_expired), in order of its deadline. */
+/*
+ * Moves the clock, and lets every armed timer that is due fire (lapic_timer_expired), in order of
+ * its deadline.
+ */
 void machine_advance(struct machine *m, u64 ns);
 
+/* The CPU takes @vector at once: from IRR to ISR. */
+static inline void machine_take(struct vcpu *v, u8 vector)
+{
+	lapic_offer(v, vector);
+	lapic_take(v, vector);
+}
+
 /*
- * What host_cpuid() answers for this leaf and sub-leaf from now on. As soon as one entry is set all others answer zeros;
- * with none set, the real CPU answers.
+ * What host_cpuid() answers for this leaf and sub-leaf from now on. As soon as one entry is set all
+ * others answer zeros; with none set, the real CPU answers.
  */
 void machine_set_cpuid(u32 leaf, u32 sub, u32 a, u32 b, u32 c, u32 d);
 void machine_clear_cpuid(void);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Puts a vCPU of the test machine into a processor mode, and builds page tables for it in the machine's memory.
+ * Puts a vCPU of the test machine into a processor mode, and builds page tables for it in the
+ * machine's memory.
  */
 #ifndef EXEUNT_TESTS_GUEST_H
 #define EXEUNT_TESTS_GUEST_H
@@ -53,11 +54,13 @@ static inline u64 guest_new_table(struct guest *g)
 	return table;
 }
 
-static inline void guest_set_segment(struct vcpu *v, unsigned int seg, u16 selector, u64 base, u32 limit, u16 attrib)
+static inline void guest_set_segment(struct vcpu *v, unsigned int seg, u16 selector, u64 base,
+				     u32 limit, u16 attrib)
 {
 	struct kvm_segment s = {
-		.base = base, .limit = limit, .selector = selector, .type = attrib & 15, .s = attrib >> 4 & 1,
-		.dpl = attrib >> 5 & 3, .present = attrib >> 7 & 1, .l = attrib >> 9 & 1, .db = attrib >> 10 & 1,
+		.base = base, .limit = limit, .selector = selector,
+		.type = attrib & 15, .s = attrib >> 4 & 1, .dpl = attrib >> 5 & 3,
+		.present = attrib >> 7 & 1, .l = attrib >> 9 & 1, .db = attrib >> 10 & 1,
 		.g = attrib >> 11 & 1,
 	};
 
@@ -87,7 +90,8 @@ static inline void guest_set_mode(struct guest *g, enum guest_mode mode)
 		if (mode == GUEST_REAL)
 			guest_set_segment(g->v, seg, 0, 0, 0xffff, attrib);
 		else if (seg == SEG_CS)
-			guest_set_segment(g->v, seg, 0x08, 0, 0xffffffff, attrib | 0x800 | (is64 ? 0x200 : 0x400));
+			guest_set_segment(g->v, seg, 0x08, 0, 0xffffffff,
+					  attrib | 0x800 | (is64 ? 0x200 : 0x400));
 		else
 			guest_set_segment(g->v, seg, 0x10, 0, 0xffffffff, attrib | 0xc00);
 	}
@@ -106,8 +110,8 @@ static inline void guest_set_mode(struct guest *g, enum guest_mode mode)
 }
 
 /*
- * Where the entry lies that translates @gva, @above levels over the last one (0: a 4 KiB page); tables on the way are made with
- * all permissions.
+ * Where the entry lies that translates @gva, @above levels over the last one (0: a 4 KiB page);
+ * tables on the way are made with all permissions.
  */
 static inline u64 guest_entry(struct guest *g, u64 gva, unsigned int above)
 {
@@ -120,7 +124,8 @@ static inline u64 guest_entry(struct guest *g, u64 gva, unsigned int above)
 		if (level == above)
 			return at;
 		if (!(guest_peek(g, at, size) & PTE_P)) {
-			u64 all = g->mode == GUEST_PAE && level == 2 ? PTE_P : PTE_P | PTE_W | PTE_U;
+			bool pdpte = g->mode == GUEST_PAE && level == 2;
+			u64 all = pdpte ? PTE_P : PTE_P | PTE_W | PTE_U;
 
 			guest_poke(g, at, guest_new_table(g) | all, size);
 		}

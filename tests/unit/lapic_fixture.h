@@ -51,7 +51,9 @@ static int write_msr(struct vcpu *v, u32 reg, u64 value)
 	return lapic_x2apic_write(v, 0x800 + reg / 16, value);
 }
 
-/* A machine whose vCPUs have APICs that are enabled by software too; vCPU 0 is the boot processor. */
+/*
+ * A machine whose vCPUs have APICs that are enabled by software too; vCPU 0 is the boot processor.
+ */
 static int setup(void **state)
 {
 	m = machine_create(1 << 20);

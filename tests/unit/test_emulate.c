@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * emulate*.c and alu.c. First against the real CPU: random instructions on random state run natively and in the emulator, on
- * memory, on MMIO that the test answers as a VMM, and across the border of both. Then, one by one, what the CPU here cannot show:
- * exits, faults, segments, 16-bit and 32-bit modes, port I/O.
+ * emulate*.c and alu.c. First against the real CPU: random instructions on random state run
+ * natively and in the emulator, on memory, on MMIO that the test answers as a VMM, and across the
+ * border of both. Then, one by one, what the CPU here cannot show: exits, faults, segments, 16-bit
+ * and 32-bit modes, port I/O.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,14 +17,14 @@
 #include "x86/alu.h"
 #include "x86/gva.h"
 
-#define DATA		0x10000000ull	/* two pages, at the same address natively and in the guest */
-#define DATA_SIZE	0x2000ull
-#define CODE		0x20000000ull
-#define CODE_GPA	0x60000ull
-#define RAM_GPA(i)	(0x80000ull + (i) * 0x10000)
-#define MMIO_GPA(i)	(0x40000000ull + (i) * 0x1000000)
-#define ALL		(PTE_P | PTE_W | PTE_U)
-#define FLAGS_ARITH	(FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
+#define DATA 0x10000000ull /* two pages, at the same address natively and in the guest */
+#define DATA_SIZE 0x2000ull
+#define CODE 0x20000000ull
+#define CODE_GPA 0x60000ull
+#define RAM_GPA(i) (0x80000ull + (i)*0x10000)
+#define MMIO_GPA(i) (0x40000000ull + (i)*0x1000000)
+#define ALL (PTE_P | PTE_W | PTE_U)
+#define FLAGS_ARITH (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
 static struct guest g;
 /* What the VMM has behind the MMIO pages, and how often it was asked. */
@@ -34,7 +35,7 @@ static unsigned int device_reads, device_writes;
 
 /* The registers before and after. Global: the assembly has no register left to address it. */
 struct native_state {
-	u64 regs[16];		/* in encoding order */
+	u64 regs[16]; /* in encoding order */
 	u64 flags, host_sp, code;
 };
 struct native_state native_state;
@@ -42,40 +43,40 @@ struct native_state native_state;
 void native_enter(void);
 extern u8 native_back[];
 
-__asm__(
-"	.text\n"
-"native_enter:\n"
-"	push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
-"	mov %rsp, native_state+136(%rip)\n"
-"	push native_state+128(%rip)\n"
-"	popfq\n"
-"	mov native_state+0(%rip), %rax;		mov native_state+8(%rip), %rcx\n"
-"	mov native_state+16(%rip), %rdx;	mov native_state+24(%rip), %rbx\n"
-"	mov native_state+32(%rip), %rsp;	mov native_state+40(%rip), %rbp\n"
-"	mov native_state+48(%rip), %rsi;	mov native_state+56(%rip), %rdi\n"
-"	mov native_state+64(%rip), %r8;		mov native_state+72(%rip), %r9\n"
-"	mov native_state+80(%rip), %r10;	mov native_state+88(%rip), %r11\n"
-"	mov native_state+96(%rip), %r12;	mov native_state+104(%rip), %r13\n"
-"	mov native_state+112(%rip), %r14;	mov native_state+120(%rip), %r15\n"
-"	jmp *native_state+144(%rip)\n"
-"native_back:\n"
-"	mov %rax, native_state+0(%rip);		mov %rcx, native_state+8(%rip)\n"
-"	mov %rdx, native_state+16(%rip);	mov %rbx, native_state+24(%rip)\n"
-"	mov %rsp, native_state+32(%rip);	mov %rbp, native_state+40(%rip)\n"
-"	mov %rsi, native_state+48(%rip);	mov %rdi, native_state+56(%rip)\n"
-"	mov %r8, native_state+64(%rip);		mov %r9, native_state+72(%rip)\n"
-"	mov %r10, native_state+80(%rip);	mov %r11, native_state+88(%rip)\n"
-"	mov %r12, native_state+96(%rip);	mov %r13, native_state+104(%rip)\n"
-"	mov %r14, native_state+112(%rip);	mov %r15, native_state+120(%rip)\n"
-"	mov native_state+136(%rip), %rsp\n"
-"	pushfq\n"
-"	pop native_state+128(%rip)\n"
-"	cld\n"
-"	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
-"	ret\n"
-);
+__asm__("	.text\n"
+	"native_enter:\n"
+	"	push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+	"	mov %rsp, native_state+136(%rip)\n"
+	"	push native_state+128(%rip)\n"
+	"	popfq\n"
+	"	mov native_state+0(%rip), %rax;		mov native_state+8(%rip), %rcx\n"
+	"	mov native_state+16(%rip), %rdx;	mov native_state+24(%rip), %rbx\n"
+	"	mov native_state+32(%rip), %rsp;	mov native_state+40(%rip), %rbp\n"
+	"	mov native_state+48(%rip), %rsi;	mov native_state+56(%rip), %rdi\n"
+	"	mov native_state+64(%rip), %r8;		mov native_state+72(%rip), %r9\n"
+	"	mov native_state+80(%rip), %r10;	mov native_state+88(%rip), %r11\n"
+	"	mov native_state+96(%rip), %r12;	mov native_state+104(%rip), %r13\n"
+	"	mov native_state+112(%rip), %r14;	mov native_state+120(%rip), %r15\n"
+	"	jmp *native_state+144(%rip)\n"
+	"native_back:\n"
+	"	mov %rax, native_state+0(%rip);		mov %rcx, native_state+8(%rip)\n"
+	"	mov %rdx, native_state+16(%rip);	mov %rbx, native_state+24(%rip)\n"
+	"	mov %rsp, native_state+32(%rip);	mov %rbp, native_state+40(%rip)\n"
+	"	mov %rsi, native_state+48(%rip);	mov %rdi, native_state+56(%rip)\n"
+	"	mov %r8, native_state+64(%rip);		mov %r9, native_state+72(%rip)\n"
+	"	mov %r10, native_state+80(%rip);	mov %r11, native_state+88(%rip)\n"
+	"	mov %r12, native_state+96(%rip);	mov %r13, native_state+104(%rip)\n"
+	"	mov %r14, native_state+112(%rip);	mov %r15, native_state+120(%rip)\n"
+	"	mov native_state+136(%rip), %rsp\n"
+	"	pushfq\n"
+	"	pop native_state+128(%rip)\n"
+	"	cld\n"
+	"	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+	"	ret\n");
 
-_Static_assert(offsetof(struct native_state, flags) == 128 && offsetof(struct native_state, code) == 144, "as the assembly says");
+_Static_assert(offsetof(struct native_state, flags) == 128 &&
+		       offsetof(struct native_state, code) == 144,
+	       "as the assembly says");
 
 /* The instruction of @length bytes at @code, then a jump back. */
 static void native_run(u8 *code, unsigned int length)
@@ -101,7 +102,8 @@ void vcpu_advance_to(struct vcpu *v, u64 next_rip)
 
 static void map_native(u64 at, u64 size, int prot)
 {
-	void *p = mmap((void *)at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	void *p = mmap((void *)at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+		       -1, 0);
 
 	assert_ptr_equal(p, (void *)at);
 }
@@ -164,7 +166,10 @@ static u8 *device_at(u64 gpa, u32 len)
 	return &device[i][gpa - MMIO_GPA(i)];
 }
 
-/* The VMM's part of one KVM_EXIT_MMIO; kvm_run is spoiled afterwards: the engine may look at nothing but the data. */
+/*
+ * The VMM's part of one KVM_EXIT_MMIO; kvm_run is spoiled afterwards: the engine may look at
+ * nothing but the data.
+ */
 static void serve_mmio(void)
 {
 	struct kvm_run *run = g.v->run;
@@ -174,7 +179,8 @@ static void serve_mmio(void)
 	assert_in_range(run->mmio.len, 1, 8);
 	if (run->mmio.is_write) {
 		device_writes++;
-		memcpy(device_at(run->mmio.phys_addr, run->mmio.len), run->mmio.data, run->mmio.len);
+		memcpy(device_at(run->mmio.phys_addr, run->mmio.len), run->mmio.data,
+		       run->mmio.len);
 		memset(run, 0xff, sizeof(*run));
 		return;
 	}
@@ -228,32 +234,50 @@ static void assert_exception(u8 vector, u32 error)
 enum kind { PLAIN, BITS, STRING, COMPARE, STACK };
 
 struct spec {
-	u8 map;			/* 0 one byte, 1 0F, 2 0F38 */
+	u8 map; /* 0 one byte, 1 0F, 2 0F38 */
 	u8 opcode;
-	s8 ext;			/* ModRM.reg, or -1 for a register */
-	u8 imm;			/* 0 none, 1 byte, 4 of the operand size */
+	s8 ext; /* ModRM.reg, or -1 for a register */
+	u8 imm; /* 0 none, 1 byte, 4 of the operand size */
 	bool lock, no_opsize;
 	enum kind kind;
-	u64 undefined;		/* flags */
+	u64 undefined; /* flags */
 };
 
-#define BIT_FLAGS	(FLAG_OF | FLAG_SF | FLAG_AF | FLAG_PF | FLAG_ZF)
+#define BIT_FLAGS (FLAG_OF | FLAG_SF | FLAG_AF | FLAG_PF | FLAG_ZF)
 
 static const struct spec other_specs[] = {
 	{ .opcode = 0x63, .ext = -1, .no_opsize = true },
-	{ .opcode = 0x84, .ext = -1, .undefined = FLAG_AF }, { .opcode = 0x85, .ext = -1, .undefined = FLAG_AF },
-	{ .opcode = 0x86, .ext = -1, .lock = true }, { .opcode = 0x87, .ext = -1, .lock = true },
-	{ .opcode = 0x88, .ext = -1 }, { .opcode = 0x89, .ext = -1 }, { .opcode = 0x8a, .ext = -1 }, { .opcode = 0x8b, .ext = -1 },
-	{ .opcode = 0x8f, .ext = 0, .kind = STACK }, { .opcode = 0xff, .ext = 6, .kind = STACK },
-	{ .opcode = 0xc6, .ext = 0, .imm = 1 }, { .opcode = 0xc7, .ext = 0, .imm = 4 },
-	{ .opcode = 0xf6, .ext = 0, .imm = 1, .undefined = FLAG_AF }, { .opcode = 0xf7, .ext = 1, .imm = 4, .undefined = FLAG_AF },
-	{ .opcode = 0xf6, .ext = 2, .lock = true }, { .opcode = 0xf7, .ext = 2, .lock = true },
-	{ .opcode = 0xf6, .ext = 3, .lock = true }, { .opcode = 0xf7, .ext = 3, .lock = true },
-	{ .opcode = 0xfe, .ext = 0, .lock = true }, { .opcode = 0xff, .ext = 0, .lock = true },
-	{ .opcode = 0xfe, .ext = 1, .lock = true }, { .opcode = 0xff, .ext = 1, .lock = true },
-	{ .opcode = 0xa4, .kind = STRING }, { .opcode = 0xa5, .kind = STRING }, { .opcode = 0xaa, .kind = STRING },
-	{ .opcode = 0xab, .kind = STRING }, { .opcode = 0xac, .kind = STRING }, { .opcode = 0xad, .kind = STRING },
-	{ .opcode = 0xa6, .kind = COMPARE }, { .opcode = 0xa7, .kind = COMPARE }, { .opcode = 0xae, .kind = COMPARE },
+	{ .opcode = 0x84, .ext = -1, .undefined = FLAG_AF },
+	{ .opcode = 0x85, .ext = -1, .undefined = FLAG_AF },
+	{ .opcode = 0x86, .ext = -1, .lock = true },
+	{ .opcode = 0x87, .ext = -1, .lock = true },
+	{ .opcode = 0x88, .ext = -1 },
+	{ .opcode = 0x89, .ext = -1 },
+	{ .opcode = 0x8a, .ext = -1 },
+	{ .opcode = 0x8b, .ext = -1 },
+	{ .opcode = 0x8f, .ext = 0, .kind = STACK },
+	{ .opcode = 0xff, .ext = 6, .kind = STACK },
+	{ .opcode = 0xc6, .ext = 0, .imm = 1 },
+	{ .opcode = 0xc7, .ext = 0, .imm = 4 },
+	{ .opcode = 0xf6, .ext = 0, .imm = 1, .undefined = FLAG_AF },
+	{ .opcode = 0xf7, .ext = 1, .imm = 4, .undefined = FLAG_AF },
+	{ .opcode = 0xf6, .ext = 2, .lock = true },
+	{ .opcode = 0xf7, .ext = 2, .lock = true },
+	{ .opcode = 0xf6, .ext = 3, .lock = true },
+	{ .opcode = 0xf7, .ext = 3, .lock = true },
+	{ .opcode = 0xfe, .ext = 0, .lock = true },
+	{ .opcode = 0xff, .ext = 0, .lock = true },
+	{ .opcode = 0xfe, .ext = 1, .lock = true },
+	{ .opcode = 0xff, .ext = 1, .lock = true },
+	{ .opcode = 0xa4, .kind = STRING },
+	{ .opcode = 0xa5, .kind = STRING },
+	{ .opcode = 0xaa, .kind = STRING },
+	{ .opcode = 0xab, .kind = STRING },
+	{ .opcode = 0xac, .kind = STRING },
+	{ .opcode = 0xad, .kind = STRING },
+	{ .opcode = 0xa6, .kind = COMPARE },
+	{ .opcode = 0xa7, .kind = COMPARE },
+	{ .opcode = 0xae, .kind = COMPARE },
 	{ .opcode = 0xaf, .kind = COMPARE },
 	{ .map = 1, .opcode = 0xa3, .ext = -1, .kind = BITS, .undefined = BIT_FLAGS },
 	{ .map = 1, .opcode = 0xab, .ext = -1, .kind = BITS, .undefined = BIT_FLAGS, .lock = true },
@@ -263,15 +287,24 @@ static const struct spec other_specs[] = {
 	{ .map = 1, .opcode = 0xba, .ext = 5, .imm = 1, .undefined = BIT_FLAGS, .lock = true },
 	{ .map = 1, .opcode = 0xba, .ext = 6, .imm = 1, .undefined = BIT_FLAGS, .lock = true },
 	{ .map = 1, .opcode = 0xba, .ext = 7, .imm = 1, .undefined = BIT_FLAGS, .lock = true },
-	{ .map = 1, .opcode = 0xb0, .ext = -1, .lock = true }, { .map = 1, .opcode = 0xb1, .ext = -1, .lock = true },
-	{ .map = 1, .opcode = 0xc0, .ext = -1, .lock = true }, { .map = 1, .opcode = 0xc1, .ext = -1, .lock = true },
-	{ .map = 1, .opcode = 0xb6, .ext = -1 }, { .map = 1, .opcode = 0xb7, .ext = -1 }, { .map = 1, .opcode = 0xbe, .ext = -1 },
-	{ .map = 1, .opcode = 0xbf, .ext = -1 }, { .map = 1, .opcode = 0xc3, .ext = -1, .no_opsize = true },
-	{ .map = 2, .opcode = 0xf0, .ext = -1 }, { .map = 2, .opcode = 0xf1, .ext = -1 },
+	{ .map = 1, .opcode = 0xb0, .ext = -1, .lock = true },
+	{ .map = 1, .opcode = 0xb1, .ext = -1, .lock = true },
+	{ .map = 1, .opcode = 0xc0, .ext = -1, .lock = true },
+	{ .map = 1, .opcode = 0xc1, .ext = -1, .lock = true },
+	{ .map = 1, .opcode = 0xb6, .ext = -1 },
+	{ .map = 1, .opcode = 0xb7, .ext = -1 },
+	{ .map = 1, .opcode = 0xbe, .ext = -1 },
+	{ .map = 1, .opcode = 0xbf, .ext = -1 },
+	{ .map = 1, .opcode = 0xc3, .ext = -1, .no_opsize = true },
+	{ .map = 2, .opcode = 0xf0, .ext = -1 },
+	{ .map = 2, .opcode = 0xf1, .ext = -1 },
 };
 
-/* The regular parts of the opcode maps: arithmetic in all forms, groups 1, CMOVcc, SETcc; then the table. */
-#define NR_SPECS	(32 + 24 + 16 + 16 + ARRAY_SIZE(other_specs))
+/*
+ * The regular parts of the opcode maps: arithmetic in all forms, groups 1, CMOVcc, SETcc; then the
+ * table.
+ */
+#define NR_SPECS (32 + 24 + 16 + 16 + ARRAY_SIZE(other_specs))
 
 static struct spec nth_spec(unsigned int n)
 {
@@ -281,7 +314,9 @@ static struct spec nth_spec(unsigned int n)
 		unsigned int op = n >> 2;
 		bool logic = op == ALU_OR || op == ALU_AND || op == ALU_XOR;
 
-		return (struct spec){ .opcode = op << 3 | (n & 3), .ext = -1, .lock = !(n & 2) && op != ALU_CMP,
+		return (struct spec){ .opcode = op << 3 | (n & 3),
+				      .ext = -1,
+				      .lock = !(n & 2) && op != ALU_CMP,
 				      .undefined = logic ? FLAG_AF : 0 };
 	}
 	n -= 32;
@@ -289,7 +324,10 @@ static struct spec nth_spec(unsigned int n)
 		unsigned int op = n & 7;
 		bool logic = op == ALU_OR || op == ALU_AND || op == ALU_XOR;
 
-		return (struct spec){ .opcode = group1[n >> 3], .ext = op, .imm = n >> 3 == 1 ? 4 : 1, .lock = op != ALU_CMP,
+		return (struct spec){ .opcode = group1[n >> 3],
+				      .ext = op,
+				      .imm = n >> 3 == 1 ? 4 : 1,
+				      .lock = op != ALU_CMP,
 				      .undefined = logic ? FLAG_AF : 0 };
 	}
 	n -= 24;
@@ -322,8 +360,10 @@ static u32 rnd(u32 n)
 /* Numbers at which carries and signs turn. */
 static u64 rnd_value(void)
 {
-	static const u64 edges[] = { 0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
-				     0x7fffffffffffffffull, 0x8000000000000000ull, ~0ull };
+	static const u64 edges[] = {
+		0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
+		0x7fffffffffffffffull, 0x8000000000000000ull, ~0ull
+	};
 
 	return rnd(3) ? rnd64() : edges[rnd(ARRAY_SIZE(edges))];
 }
@@ -337,22 +377,24 @@ struct sample {
 };
 
 /* ModRM, SIB and displacement of an operand at DATA + @offset; sets the registers so. */
-static void add_operand(struct sample *s, u8 reg, u64 offset, u8 *rex, unsigned int imm_size, bool addr32)
+static void add_operand(struct sample *s, u8 reg, u64 offset, u8 *rex, unsigned int imm_size,
+			bool addr32)
 {
 	static const u8 bases[] = { R_BX, R_BP, R_DI, R_10, R_12, R_13 };
 	static const u8 indices[] = { R_DX, R_9, R_14 };
-	u8 base = bases[rnd(*rex ? 6 : 3)], index = indices[rnd(*rex ? 3 : 1)], mod = rnd(3), scale = rnd(4);
+	u8 base = bases[rnd(*rex ? 6 : 3)], index = indices[rnd(*rex ? 3 : 1)], mod = rnd(3),
+	   scale = rnd(4);
 	u32 disp = mod == 1 ? (u32)(s32)(s8)rnd64() : mod == 2 ? (u32)rnd(0x10000) : 0;
 	u64 target = DATA + offset;
 
 	if ((base & 7) == R_BP && !mod)
 		mod = 1;
-	if (!rnd(8)) {			/* RIP-relative */
+	if (!rnd(8)) { /* RIP-relative */
 		s->bytes[s->length++] = (reg & 7) << 3 | 5;
 		*rex &= ~3;
 		disp = target - (CODE + s->length + 4 + imm_size);
 		mod = 2;
-	} else if (!rnd(8)) {		/* absolute */
+	} else if (!rnd(8)) { /* absolute */
 		s->bytes[s->length++] = (reg & 7) << 3 | 4;
 		s->bytes[s->length++] = 0x25;
 		*rex &= ~3;
@@ -405,7 +447,8 @@ static void make_string(struct sample *s, const struct spec *spec, bool addr32)
 
 static void make_sample(struct sample *s, const struct spec *spec)
 {
-	bool opsize = !spec->no_opsize && !rnd(4), addr32 = !rnd(6), string = spec->kind == STRING || spec->kind == COMPARE;
+	bool opsize = !spec->no_opsize && !rnd(4), addr32 = !rnd(6),
+	     string = spec->kind == STRING || spec->kind == COMPARE;
 	u8 rex = rnd(4) ? 0x40 | (rnd(2) ? 8 : 0) : 0, reg = rnd(rex ? 16 : 8);
 	unsigned int rex_at, imm_size = spec->imm == 4 ? (rex & 8 ? 4 : opsize ? 2 : 4) : spec->imm;
 	u64 offset = rnd_offset();
@@ -446,7 +489,7 @@ static void make_sample(struct sample *s, const struct spec *spec)
 		rex |= rex ? reg >> 3 << 2 : 0;
 		add_operand(s, reg, offset, &rex, imm_size, addr32);
 		if (rnd(2) && spec->map == 1 && (spec->opcode & 0xfe) == 0xb0)
-			memcpy(&s->regs[R_AX], s->data + offset, 8);	/* CMPXCHG succeeds */
+			memcpy(&s->regs[R_AX], s->data + offset, 8); /* CMPXCHG succeeds */
 	}
 	if (rex)
 		s->bytes[rex_at] = rex;
@@ -477,8 +520,10 @@ static void report(const struct sample *s, const char *what)
 		snprintf(hex + 2 * i, 3, "%02x", s->bytes[i]);
 	for (unsigned int i = 0; i < 16; i++)
 		if (g.v->regs[i] != native_state.regs[i])
-			print_message("reg %u: before %llx, emulated %llx, CPU %llx\n", i, s->regs[i], g.v->regs[i], native_state.regs[i]);
-	fail_msg("%s: %s; flags before %llx, emulated %llx, CPU %llx", hex, what, s->flags, vcpu_rflags(g.v), native_state.flags);
+			print_message("reg %u: before %llx, emulated %llx, CPU %llx\n", i,
+				      s->regs[i], g.v->regs[i], native_state.regs[i]);
+	fail_msg("%s: %s; flags before %llx, emulated %llx, CPU %llx", hex, what, s->flags,
+		 vcpu_rflags(g.v), native_state.flags);
 }
 
 static void compare_sample(struct sample *s, const struct spec *spec, bool mmio0, bool mmio1)
@@ -489,13 +534,15 @@ static void compare_sample(struct sample *s, const struct spec *spec, bool mmio0
 	assert_int_equal(host_guest_write(&g.m->vm, CODE_GPA, s->bytes, s->length), 0);
 	memcpy(g.v->regs, s->regs, sizeof(s->regs));
 	vcpu_set_rflags(g.v, s->flags);
-	if (emulate_all() != RESUME || g.v->ev.exception.pending || vcpu_rip(g.v) != CODE + s->length)
+	if (emulate_all() != RESUME || g.v->ev.exception.pending ||
+	    vcpu_rip(g.v) != CODE + s->length)
 		report(s, "not executed");
 	if (memcmp(g.v->regs, native_state.regs, sizeof(s->regs)))
 		report(s, "registers");
 	if ((vcpu_rflags(g.v) ^ native_state.flags) & FLAGS_ARITH & ~spec->undefined)
 		report(s, "flags");
-	if (memcmp(backing(0, mmio0), (void *)DATA, 4096) || memcmp(backing(1, mmio1), (void *)(DATA + 4096), 4096))
+	if (memcmp(backing(0, mmio0), (void *)DATA, 4096) ||
+	    memcmp(backing(1, mmio1), (void *)(DATA + 4096), 4096))
 		report(s, "memory");
 }
 
@@ -532,7 +579,7 @@ static void assert_mmio(u64 gpa, u32 len, bool write)
 
 static void test_read_exit(void **state)
 {
-	unsigned int n = put_code("8b4304");			/* mov 4(%rbx),%eax */
+	unsigned int n = put_code("8b4304"); /* mov 4(%rbx),%eax */
 
 	g.v->regs[R_BX] = DATA + 0x10;
 	g.v->regs[R_AX] = ~0ull;
@@ -545,13 +592,13 @@ static void test_read_exit(void **state)
 	assert_int_equal(emulate_complete(g.v), RESUME);
 	assert_int_equal(g.v->regs[R_AX], 0x12345678);
 	assert_done(n);
-	assert_int_equal(emulate_complete(g.v), RESUME);	/* nothing waits any more */
+	assert_int_equal(emulate_complete(g.v), RESUME); /* nothing waits any more */
 	assert_done(n);
 }
 
 static void test_write_exit(void **state)
 {
-	unsigned int n = put_code("668903");			/* mov %ax,(%rbx) */
+	unsigned int n = put_code("668903"); /* mov %ax,(%rbx) */
 
 	g.v->regs[R_BX] = DATA;
 	g.v->regs[R_AX] = 0x1122334455667788;
@@ -567,9 +614,15 @@ static void test_write_exit(void **state)
 /* Both pages are MMIO: lock add %rax,(%rbx) takes two reads, then two writes. */
 static void test_crossing_update(void **state)
 {
-	static const struct { u64 gpa; u32 len; bool write; } expected[] = {
-		{ MMIO_GPA(0) + 0xffd, 3, false }, { MMIO_GPA(1), 5, false },
-		{ MMIO_GPA(0) + 0xffd, 3, true }, { MMIO_GPA(1), 5, true },
+	static const struct {
+		u64 gpa;
+		u32 len;
+		bool write;
+	} expected[] = {
+		{ MMIO_GPA(0) + 0xffd, 3, false },
+		{ MMIO_GPA(1), 5, false },
+		{ MMIO_GPA(0) + 0xffd, 3, true },
+		{ MMIO_GPA(1), 5, true },
 	};
 	unsigned int n = put_code("f0480103");
 	u64 value = 0x00000000ffffffff;
@@ -612,7 +665,10 @@ static void test_answer_for_another_place(void **state)
 	assert_done(2);
 }
 
-/* A VMM that moves RIP (a reset, a debugger) ends what waits; bytes that mean something else in its new mode are harmless. */
+/*
+ * A VMM that moves RIP (a reset, a debugger) ends what waits; bytes that mean something else in its
+ * new mode are harmless.
+ */
 static void test_vmm_interferes(void **state)
 {
 	put_code("8b03");
@@ -637,7 +693,7 @@ static void test_vmm_interferes(void **state)
 
 static void test_rom_write_is_mmio(void **state)
 {
-	unsigned int n = put_code("c60342");			/* movb $0x42,(%rbx) */
+	unsigned int n = put_code("c60342"); /* movb $0x42,(%rbx) */
 
 	guest_ready(GUEST_LONG, false, false);
 	g.m->ro_start = RAM_GPA(0);
@@ -684,7 +740,7 @@ bool lapic_mmio_write(struct vcpu *v, u64 gpa, u32 len, const void *data)
 /* The APIC's page comes before a slot in the same place, and only while the APIC is on. */
 static void test_apic_page(void **state)
 {
-	unsigned int n = put_code("810310000000");		/* addl $0x10,(%rbx) */
+	unsigned int n = put_code("810310000000"); /* addl $0x10,(%rbx) */
 
 	guest_ready(GUEST_LONG, false, false);
 	g.v->apic.present = true;
@@ -706,7 +762,7 @@ static void test_apic_page(void **state)
 
 static void test_page_fault(void **state)
 {
-	put_code("830301");					/* addl $1,(%rbx): a read-modify-write faults as a write */
+	put_code("830301"); /* addl $1,(%rbx): a read-modify-write faults as a write */
 	g.v->regs[R_BX] = DATA + 0x3000;
 	assert_int_equal(emulate_mmio(g.v), RESUME);
 	assert_exception(VEC_PF, PF_WRITE);
@@ -750,7 +806,7 @@ static void test_not_canonical(void **state)
 	g.v->regs[R_BX] = 0x8000000000000000;
 	assert_int_equal(emulate_mmio(g.v), RESUME);
 	assert_exception(VEC_GP, 0);
-	put_code("8b4500");					/* mov (%rbp),%eax */
+	put_code("8b4500"); /* mov (%rbp),%eax */
 	g.v->regs[R_BP] = 0x8000000000000000;
 	assert_int_equal(emulate_mmio(g.v), RESUME);
 	assert_exception(VEC_SS, 0);
@@ -766,10 +822,12 @@ static void assert_cannot(const char *hex)
 	assert_int_equal(run->exit_reason, KVM_EXIT_INTERNAL_ERROR);
 	assert_int_equal(run->emulation_failure.suberror, KVM_INTERNAL_ERROR_EMULATION);
 	assert_int_equal(run->emulation_failure.ndata, 4);
-	assert_int_equal(run->emulation_failure.flags, KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES);
+	assert_int_equal(run->emulation_failure.flags,
+			 KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES);
 	assert_in_range(run->emulation_failure.insn_size, n, 15);
 	for (unsigned int i = 0; i < n; i++)
-		assert_int_equal(run->emulation_failure.insn_bytes[i], guest_peek(&g, CODE_GPA + i, 1));
+		assert_int_equal(run->emulation_failure.insn_bytes[i],
+				 guest_peek(&g, CODE_GPA + i, 1));
 	assert_int_equal(vcpu_rip(g.v), CODE);
 	assert_false(g.v->ev.exception.pending);
 }
@@ -777,19 +835,19 @@ static void assert_cannot(const char *hex)
 static void test_cannot(void **state)
 {
 	static const char *const codes[] = {
-		"c5fd6f03",		/* vmovdqa (%rbx),%ymm0 */
-		"0f1003",		/* movups */
-		"d903",			/* flds */
-		"0f0b",			/* ud2 */
-		"89d8",			/* mov %ebx,%eax: no memory */
-		"6c", "6e", "f36f",	/* port I/O: its permission has not been checked */
-		"0f2203", "0f30", "f4",	/* privileged */
-		"c12304",		/* shll $4,(%rbx) */
-		"480fc70b",		/* cmpxchg16b */
-		"ff2b",			/* ljmp *(%rbx) */
-		"f08903",		/* LOCK where it may not be */
-		"0fae03", "0fae33",	/* fxsave, xsaveopt */
-		"66ff23", "668fc0",	/* near branch with an operand-size prefix; pop %ax */
+		"c5fd6f03", /* vmovdqa (%rbx),%ymm0 */
+		"0f1003", /* movups */
+		"d903", /* flds */
+		"0f0b", /* ud2 */
+		"89d8", /* mov %ebx,%eax: no memory */
+		"6c", "6e", "f36f", /* port I/O: its permission has not been checked */
+		"0f2203",   "0f30",   "f4", /* privileged */
+		"c12304", /* shll $4,(%rbx) */
+		"480fc70b", /* cmpxchg16b */
+		"ff2b", /* ljmp *(%rbx) */
+		"f08903", /* LOCK where it may not be */
+		"0fae03",   "0fae33", /* fxsave, xsaveopt */
+		"66ff23",   "668fc0", /* near branch with an operand-size prefix; pop %ax */
 		"66630b",
 	};
 
@@ -908,15 +966,15 @@ static void test_real_mode(void **state)
 	guest_set_segment(g.v, SEG_DS, 0, MMIO_GPA(0), 0xffff, 0x93);
 	guest_set_segment(g.v, SEG_ES, 0, MMIO_GPA(1), 0xffff, 0x93);
 	guest_set_segment(g.v, SEG_SS, 0, MMIO_GPA(0), 0x1ff, 0x93);
-	put_code("268900");					/* mov %ax,%es:(%bx,%si) */
+	put_code("268900"); /* mov %ax,%es:(%bx,%si) */
 	memset(g.v->regs, 0xff, sizeof(g.v->regs));
-	g.v->regs[R_BX] = 0x1ff00;				/* the offset wraps at 64 KiB */
+	g.v->regs[R_BX] = 0x1ff00; /* the offset wraps at 64 KiB */
 	g.v->regs[R_SI] = 0x200;
 	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
 	assert_mmio(MMIO_GPA(1) + 0x100, 2, true);
 	assert_int_equal(vcpu_rip(g.v), 0x13);
 	VMCB(g.v)->s.rip = 0x10;
-	put_code("8b4600");					/* mov (%bp),%ax: the stack segment */
+	put_code("8b4600"); /* mov (%bp),%ax: the stack segment */
 	g.v->regs[R_BP] = 0x1fe;
 	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
 	assert_mmio(MMIO_GPA(0) + 0x1fe, 2, false);
@@ -935,7 +993,7 @@ static void test_protected_mode(void **state)
 {
 	guest_ready(GUEST_PAE, true, true);
 	put_code("8903");
-	g.v->regs[R_BX] = 0xffffffff00000000 | DATA;		/* the upper half does not exist */
+	g.v->regs[R_BX] = 0xffffffff00000000 | DATA; /* the upper half does not exist */
 	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
 	assert_mmio(MMIO_GPA(0), 4, true);
 	VMCB(g.v)->s.rip = CODE;
@@ -945,14 +1003,14 @@ static void test_protected_mode(void **state)
 	put_code("368903");
 	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
 	VMCB(g.v)->s.rip = CODE;
-	put_code("2e8903");					/* code segments cannot be written */
+	put_code("2e8903"); /* code segments cannot be written */
 	assert_int_equal(emulate_mmio(g.v), RESUME);
 	assert_exception(VEC_GP, 0);
 }
 
 static void test_fs_segment(void **state)
 {
-	put_code("648b042500010000");				/* mov %fs:0x100,%eax */
+	put_code("648b042500010000"); /* mov %fs:0x100,%eax */
 	guest_set_segment(g.v, SEG_FS, 0, DATA + 0x20, 0, 0);
 	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
 	assert_mmio(MMIO_GPA(0) + 0x120, 4, false);
@@ -960,7 +1018,7 @@ static void test_fs_segment(void **state)
 
 static void test_store_selector(void **state)
 {
-	put_code("488c1b");					/* mov %ds,(%rbx): 16 bits whatever the size */
+	put_code("488c1b"); /* mov %ds,(%rbx): 16 bits whatever the size */
 	g.v->regs[R_BX] = DATA;
 	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
 	assert_mmio(MMIO_GPA(0), 2, true);
@@ -981,7 +1039,7 @@ static void test_moffs(void **state)
 /* Flushing a line of a device asks nobody. */
 static void test_cache_flush(void **state)
 {
-	unsigned int n = put_code("660fae3b");			/* clflushopt (%rbx) */
+	unsigned int n = put_code("660fae3b"); /* clflushopt (%rbx) */
 
 	g.v->regs[R_BX] = DATA;
 	assert_int_equal(emulate_mmio(g.v), RESUME);
@@ -1020,7 +1078,7 @@ static void test_near_branches(void **state)
 
 static void test_fetch_across_pages(void **state)
 {
-	u8 code[] = { 0x8b, 0x83, 0x10, 0, 0, 0 };		/* mov 0x10(%rbx),%eax */
+	u8 code[] = { 0x8b, 0x83, 0x10, 0, 0, 0 }; /* mov 0x10(%rbx),%eax */
 
 	guest_map(&g, CODE + 0x1000, 0x70000, ALL);
 	assert_int_equal(host_guest_write(&g.m->vm, CODE_GPA + 0xffd, code, 3), 0);
@@ -1155,7 +1213,7 @@ static void test_outs(void **state)
 	memcpy(g.m->mem + RAM_GPA(0) + 0xffc, "abcd", 4);
 	memcpy(g.m->mem + RAM_GPA(1), "ef", 2);
 	assert_int_equal(emulate_pio_string(g.v, 0x3f8, 1, false), EXIT_TO_USER);
-	assert_io(false, 1, 0x3f8, 4);				/* as far as the page goes */
+	assert_io(false, 1, 0x3f8, 4); /* as far as the page goes */
 	assert_memory_equal(g.v->pio_data, "abcd", 4);
 	assert_int_equal(g.v->regs[R_CX], 2);
 	assert_int_equal(vcpu_rip(g.v), CODE);
@@ -1170,7 +1228,7 @@ static void test_outs(void **state)
 
 static void test_outs_alone(void **state)
 {
-	string_ready("66646f" , 0xffe, 77);
+	string_ready("66646f", 0xffe, 77);
 	guest_set_segment(g.v, SEG_FS, 0, DATA, 0, 0);
 	guest_poke(&g, RAM_GPA(0) + 0xffe, 0x2211, 2);
 	assert_int_equal(emulate_pio_string(g.v, 0x3f8, 2, false), EXIT_TO_USER);
@@ -1350,7 +1408,9 @@ static void test_string_pio_wraps(void **state)
 	assert_int_equal(g.v->regs[R_SI], 0xffff);
 }
 
-/* Another vCPU changes the instruction, or the VMM the mode: only what the CPU has checked is done. */
+/*
+ * Another vCPU changes the instruction, or the VMM the mode: only what the CPU has checked is done.
+ */
 static void test_string_pio_changed(void **state)
 {
 	string_ready("6d", DATA, 1);
@@ -1375,19 +1435,55 @@ static void test_string_pio_changed(void **state)
 	assert_int_equal(g.v->regs[R_CX], 100);
 }
 
-#define CASE(name)	cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(against_cpu), CASE(read_exit), CASE(write_exit), CASE(crossing_update), CASE(answer_for_another_place),
-		CASE(vmm_interferes), CASE(rom_write_is_mmio), CASE(doorbell), CASE(apic_page), CASE(page_fault),
-		CASE(crossing_fault), CASE(not_canonical), CASE(cannot), CASE(code_in_mmio), CASE(rep_is_bounded), CASE(rep_single_step),
-		CASE(rep_to_device), CASE(rep_from_device), CASE(rep_fault_in_the_middle), CASE(real_mode), CASE(protected_mode),
-		CASE(fs_segment), CASE(store_selector), CASE(moffs), CASE(cache_flush), CASE(near_branches), CASE(fetch_across_pages), CASE(length),
-		CASE(length_at_limit), CASE(translate), CASE(out), CASE(in), CASE(outs), CASE(outs_alone), CASE(outs_one_by_one),
-		CASE(outs_doorbell), CASE(outs_from_device), CASE(ins), CASE(ins_page), CASE(ins_interfered), CASE(ins_to_device),
-		CASE(string_pio_faults), CASE(string_pio_wraps), CASE(string_pio_changed),
+		CASE(against_cpu),
+		CASE(read_exit),
+		CASE(write_exit),
+		CASE(crossing_update),
+		CASE(answer_for_another_place),
+		CASE(vmm_interferes),
+		CASE(rom_write_is_mmio),
+		CASE(doorbell),
+		CASE(apic_page),
+		CASE(page_fault),
+		CASE(crossing_fault),
+		CASE(not_canonical),
+		CASE(cannot),
+		CASE(code_in_mmio),
+		CASE(rep_is_bounded),
+		CASE(rep_single_step),
+		CASE(rep_to_device),
+		CASE(rep_from_device),
+		CASE(rep_fault_in_the_middle),
+		CASE(real_mode),
+		CASE(protected_mode),
+		CASE(fs_segment),
+		CASE(store_selector),
+		CASE(moffs),
+		CASE(cache_flush),
+		CASE(near_branches),
+		CASE(fetch_across_pages),
+		CASE(length),
+		CASE(length_at_limit),
+		CASE(translate),
+		CASE(out),
+		CASE(in),
+		CASE(outs),
+		CASE(outs_alone),
+		CASE(outs_one_by_one),
+		CASE(outs_doorbell),
+		CASE(outs_from_device),
+		CASE(ins),
+		CASE(ins_page),
+		CASE(ins_interfered),
+		CASE(ins_to_device),
+		CASE(string_pio_faults),
+		CASE(string_pio_wraps),
+		CASE(string_pio_changed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,7 @@ static bool ticks_after(struct vcpu *v, u64 ns)
 	lapic_timer_deliver(v);
 	if (!in_irr(v, VECTOR))
 		return false;
-	lapic_ack(v, VECTOR);
+	machine_take(v, VECTOR);
 	write_reg(v, LAPIC_EOI, 0);
 	return true;
 }
@@ -179,6 +179,20 @@ static void expiry_that_raced_with_stopping_or_restarting_is_dropped(void **stat
 	assert_false(ticks_after(v, 0));
 	assert_false(ticks_after(v, 4999));
 	assert_true(ticks_after(v, 1));
+	lapic_timer_expired(v);
+	assert_false(ticks_after(v, 0));
+}
+
+static void host_timer_that_fired_early_is_armed_again(void **state)
+{
+	struct vcpu *v = start(0, 5000);
+	u64 deadline = machine_of(v)->timer_deadline;
+
+	machine_of(v)->timer_deadline = 0;
+	lapic_timer_expired(v);
+	assert_false(ticks_after(v, 0));
+	assert_int_equal(machine_of(v)->timer_deadline, deadline);
+	assert_true(ticks_after(v, 5000));
 }
 
 static void software_disabled_apic_has_no_ticks(void **state)
@@ -217,6 +231,16 @@ static void deadline_fires_when_the_guests_tsc_gets_there(void **state)
 	assert_true(msr_guest_tsc(v) >= deadline);
 	assert_int_equal(lapic_get_tscdeadline(v), 0);
 	assert_false(ticks_after(v, 1000000));
+}
+
+static void host_timer_never_comes_before_the_deadline(void **state)
+{
+	struct vcpu *v = start(DEADLINE, 0);
+
+	for (u32 delta = 1; delta < 10; delta++) {
+		lapic_set_tscdeadline(v, msr_guest_tsc(v) + delta);
+		assert_true(ticks_after(v, machine_of(v)->timer_deadline - machine_now_ns));
+	}
 }
 
 static void deadline_in_the_past_fires_at_once_without_the_host(void **state)
@@ -349,6 +373,11 @@ static void reset_stops_the_timer(void **state)
 	assert_int_equal(machine_of(v)->timer_deadline, 0);
 	assert_false(lapic_timer_pending(v));
 	assert_int_equal(read_reg(v, LAPIC_TIMER_INITIAL), 0);
+	write_reg(v, LAPIC_SVR, SVR_ON);
+	start(DEADLINE, 0);
+	lapic_set_tscdeadline(v, msr_guest_tsc(v) + 1000);
+	lapic_reset(v, true);
+	assert_int_equal(lapic_get_tscdeadline(v), 0);
 }
 
 static void loaded_timer_goes_on_with_what_was_left(void **state)
@@ -387,6 +416,11 @@ static void loaded_idle_timer_stays_idle(void **state)
 
 	lapic_get_state(v, &s);
 	memset(s.regs + LAPIC_TIMER_CURRENT, 0xff, 4);
+	assert_int_equal(lapic_set_state(v, &s), 0);
+	assert_int_equal(machine_of(v)->timer_deadline, 0);
+	start(0, 0);
+	lapic_get_state(v, &s);
+	start(0, 1000000);	/* running when the idle state is loaded */
 	assert_int_equal(lapic_set_state(v, &s), 0);
 	assert_int_equal(machine_of(v)->timer_deadline, 0);
 	assert_false(ticks_after(v, 10000000000ull));
@@ -451,9 +485,11 @@ int main(void)
 		CASE(masked_timer_counts_but_does_not_interrupt),
 		CASE(writing_zero_stops),
 		CASE(expiry_that_raced_with_stopping_or_restarting_is_dropped),
+		CASE(host_timer_that_fired_early_is_armed_again),
 		CASE(software_disabled_apic_has_no_ticks),
 		CASE(illegal_timer_vector_is_reported),
 		CASE(deadline_fires_when_the_guests_tsc_gets_there),
+		CASE(host_timer_never_comes_before_the_deadline),
 		CASE(deadline_in_the_past_fires_at_once_without_the_host),
 		CASE(deadline_of_zero_disarms),
 		CASE(new_deadline_replaces_the_old_one),

@@ -351,8 +351,7 @@ static int handle_iret(struct vcpu *v)
 
 static int handle_vintr(struct vcpu *v)
 {
-	VMCB(v)->c.intercepts[ICPT_MISC1] &= ~ICPT1_VINTR;
-	VMCB(v)->c.int_ctl &= ~V_IRQ_BIT;
+	vendor_withdraw_interrupt(v);
 	vcpu_request(v, REQ_EVENT);
 	return RESUME;
 }

@@ -255,6 +255,10 @@ static void requeue_interrupted(struct vcpu *v)
 	u8 vector = info & 0xff;
 	bool has_error = info & EVENT_ERROR_VALID;
 
+	/* QEMU's TCG reports an offered interrupt so, as an exception, and keeps it offered. */
+	if (v->ev.offered == vector && (v->hw.vmcb->c.int_ctl & V_IRQ_BIT))
+		return;
+
 	switch (info & EVENT_TYPE_FIELD) {
 	case EVENT_TYPE_INTR:
 		event_requeue(v, EVENT_INTERRUPT, vector, false, 0);
@@ -287,8 +291,10 @@ void vendor_finish(struct vcpu *v)
 	host_debug_restore();
 	if (unlikely(v->hw.exit_code == SVM_EXIT_EXCP_BASE + VEC_MC))
 		host_machine_check();
-	if (unlikely(v->hw.exit_code == (u32)SVM_EXIT_ERR))
+	if (unlikely(v->hw.exit_code == (u32)SVM_EXIT_ERR)) {
+		event_settle(v, false);
 		return;
+	}
 	vmcb->c.tlb_ctl = TLB_KEEP;
 	if (v->hw.event_given) {
 		vendor_clear_event(v);
@@ -300,6 +306,8 @@ void vendor_finish(struct vcpu *v)
 		svm_nmi_unmask(v);
 	if (unlikely(vmcb->c.exit_int_info & EVENT_VALID))
 		requeue_interrupted(v);
+	if (v->ev.offered >= 0)
+		event_settle(v, !(vmcb->c.int_ctl & V_IRQ_BIT));
 }
 
 /* --- Events. --- */
@@ -338,7 +346,17 @@ bool vendor_interrupt_allowed(struct vcpu *v)
 	return (vcpu_rflags(v) & FLAG_IF) && !vcpu_in_shadow(v);
 }
 
-/* The CPU exits just before it would take a virtual interrupt: when IF is set and no shadow blocks it (15.21.4). */
+/* V_IRQ: the CPU compares the priority with V_TPR and takes the vector when IF is set and no shadow blocks it (15.21.4). */
+void vendor_offer_interrupt(struct vcpu *v, u8 vector)
+{
+	struct vmcb_control *c = &v->hw.vmcb->c;
+
+	vendor_withdraw_interrupt(v);
+	c->int_ctl |= V_IRQ_BIT | V_INTR_PRIO(vector >> 4);
+	c->int_vector = vector;
+}
+
+/* The same with the intercept: an exit in the place of the interrupt. */
 void vendor_open_interrupt_window(struct vcpu *v)
 {
 	struct vmcb_control *c = &v->hw.vmcb->c;
@@ -346,6 +364,14 @@ void vendor_open_interrupt_window(struct vcpu *v)
 	c->int_ctl |= V_IRQ_BIT | V_IGN_TPR_BIT | V_INTR_PRIO(0xf);
 	c->int_vector = 0;
 	c->intercepts[ICPT_MISC1] |= ICPT1_VINTR;
+}
+
+void vendor_withdraw_interrupt(struct vcpu *v)
+{
+	struct vmcb_control *c = &v->hw.vmcb->c;
+
+	c->int_ctl &= ~(V_IRQ_BIT | V_IGN_TPR_BIT | V_INTR_PRIO(0xf));
+	c->intercepts[ICPT_MISC1] &= ~ICPT1_VINTR;
 }
 
 void vendor_open_nmi_window(struct vcpu *v)
@@ -398,7 +424,8 @@ void vendor_update_tpr(struct vcpu *v)
 	if (!v->apic.present)
 		return;
 	irr = lapic_highest_irr(v);
-	if (irr >= 0 && irr >> 4 <= lapic_get_cr8(v))
+	/* Blocked: a lower TPR lets it in. Offered: a higher one takes it back, which not every CPU emulator does by itself. */
+	if (v->ev.offered >= 0 || (irr >= 0 && irr >> 4 <= lapic_get_cr8(v)))
 		*cr |= ICPT_CR_WRITE(8);
 	else
 		*cr &= ~ICPT_CR_WRITE(8);

@@ -96,7 +96,10 @@ void vendor_inject_interrupt(struct vcpu *v, u8 vector);
 bool vendor_nmi_allowed(struct vcpu *v);
 bool vendor_interrupt_allowed(struct vcpu *v);
 void vendor_open_nmi_window(struct vcpu *v);
+/* The CPU takes @vector when the guest can; or it exits when the guest could take one; or neither. */
+void vendor_offer_interrupt(struct vcpu *v, u8 vector);
 void vendor_open_interrupt_window(struct vcpu *v);
+void vendor_withdraw_interrupt(struct vcpu *v);
 /* A #DB is about to be delivered by software: DR7.GD is cleared as the CPU would. */
 void vendor_set_debug_fault(struct vcpu *v);
 void vendor_set_nmi_mask(struct vcpu *v, bool masked);

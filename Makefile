@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0
+# Exeunt's build. `make help` says what there is.
+
+# The lab's kernel: the newest 6.1 kernel of Debian's that is installed with its headers. KDIR= names another build tree.
+KDIR ?= $(lastword $(shell ls -d /lib/modules/6.1.*-amd64/build 2>/dev/null | grep -v -e cloud -e rt- | sort -V))
+
+.PHONY: all module guest check check-unit check-fuzz check-lab fuzz demo clean help sparse
+
+all: module guest
+
+module:
+	@test -n "$(KDIR)" || { echo "make: no kernel headers found: run lab/deps, or say KDIR=/path/to/kernel/build" >&2; exit 2; }
+	$(MAKE) -C $(KDIR) M=$(CURDIR) W=1 modules
+
+# The same, with every file checked by sparse.
+sparse:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) W=1 C=2 modules
+
+guest:
+	$(MAKE) -C guest
+
+check:
+	./check
+
+check-unit:
+	$(MAKE) -C tests/unit check
+
+check-fuzz:
+	$(MAKE) -C tests/fuzz check
+
+check-lab: all
+	tests/lab/run
+
+fuzz:
+	$(MAKE) -C tests/fuzz check FUZZ_SECONDS=600
+
+demo:
+	./demo
+
+clean:
+	-test -z "$(KDIR)" || $(MAKE) -C $(KDIR) M=$(CURDIR) clean
+	$(MAKE) -C guest clean
+	$(MAKE) -C tests/unit clean
+	$(MAKE) -C tests/fuzz clean
+
+help:
+	@echo 'Exeunt: make targets'
+	@echo '  all          the module exeunt-amd.ko and the bare-metal guests (default)'
+	@echo '  module       exeunt-amd.ko for KDIR=$(KDIR)'
+	@echo '  guest        guest/run and the payloads that it runs'
+	@echo '  sparse       the module again, every file checked by sparse'
+	@echo '  check        all tests, as CI runs them (installs what it needs)'
+	@echo '  check-unit   the engine in user space, under ASan and UBSan'
+	@echo '  check-fuzz   each fuzzer for FUZZ_SECONDS=15'
+	@echo '  check-lab    real guests on the real module, in the emulated machine'
+	@echo '  fuzz         each fuzzer for ten minutes'
+	@echo '  demo         a Debian guest on Exeunt and on upstream KVM, and where its exits went'
+	@echo '  clean        removes what was built'
