@@ -125,7 +125,8 @@ static void test_reset_state(void)
 	report((version & 0xf0) == 0x10 && (version >> 16 & 0xff) >= 3, "version is %x", version);
 	report(apic_read(APIC_SVR) == 0xff, "reset: SVR is ff (off)");
 	report(apic_read(APIC_TPR) == 0 && apic_read(APIC_PPR) == 0, "reset: TPR and PPR are 0");
-	report(apic_read(APIC_LVT_TIMER) == APIC_MASKED && apic_read(APIC_LVT_LINT1) == APIC_MASKED &&
+	report(apic_read(APIC_LVT_TIMER) == APIC_MASKED &&
+	       apic_read(APIC_LVT_LINT1) == APIC_MASKED &&
 	       apic_read(APIC_LVT_ERROR) == APIC_MASKED, "reset: LVT entries are masked");
 	report(apic_read(APIC_DFR) == 0xffffffff, "reset: DFR is flat");
 	report(apic_read(APIC_LDR) == 0, "reset: LDR is 0");
@@ -200,7 +201,8 @@ static void test_x2apic_registers(void)
 	report(rdmsr(X2APIC_MSR(APIC_ID)) == 0, "x2apic: ID is 0");
 	report(rdmsr(X2APIC_MSR(APIC_LDR)) == 1, "x2apic: LDR is cluster 0, bit 0");
 	for (i = 0; i < sizeof(no_read) / sizeof(no_read[0]); i++)
-		report(try_rdmsr(no_read[i], &value) == EXC_GP, "x2apic: RDMSR %x: #GP", no_read[i]);
+		report(try_rdmsr(no_read[i], &value) == EXC_GP,
+		       "x2apic: RDMSR %x: #GP", no_read[i]);
 	for (i = 0; i < sizeof(no_write) / sizeof(no_write[0]); i++)
 		report(try_wrmsr(no_write[i], 0) == EXC_GP, "x2apic: WRMSR %x: #GP", no_write[i]);
 	report(try_wrmsr(X2APIC_MSR(APIC_EOI), 1) == EXC_GP, "x2apic: EOI: #GP but for 0");
@@ -225,7 +227,8 @@ static void test_modes(void)
 	u32 regs[4];
 	u64 value;
 
-	report(try_rdmsr(X2APIC_MSR(APIC_ID), &value) == EXC_GP, "mode: x2APIC MSRs #GP in xAPIC mode");
+	report(try_rdmsr(X2APIC_MSR(APIC_ID), &value) == EXC_GP,
+	       "mode: x2APIC MSRs #GP in xAPIC mode");
 	report(apic_set_base(APIC_BASE_X2APIC) == EXC_GP, "mode: xAPIC to EXTD without EN: #GP");
 	report(apic_set_base(x2) == NO_EXC && (rdmsr(MSR_APIC_BASE) & x2) == x2,
 	       "mode: xAPIC to x2APIC");
@@ -251,7 +254,8 @@ static void test_self(void)
 {
 	clear_seen();
 	self_ipi(0x41);
-	report(bit_of(APIC_IRR, 0x41) && !bit_of(APIC_ISR, 0x41), "%s: IPI to self waits in IRR", mode);
+	report(bit_of(APIC_IRR, 0x41) && !bit_of(APIC_ISR, 0x41),
+	       "%s: IPI to self waits in IRR", mode);
 	report(!seen[0].count[0x41], "%s: not delivered while IF is 0", mode);
 	let_in();
 	report(seen[0].count[0x41] == 1 && !bit_of(APIC_IRR, 0x41) && !bit_of(APIC_ISR, 0x41),
@@ -298,7 +302,8 @@ static void resend_in_45(u8 vector)
 	self_ipi(0x81);
 	let_in();
 	report(ordered == 2 && order[1] == 0x81, "%s: a higher class does", mode);
-	report(!bit_of(APIC_ISR, 0x81) && bit_of(APIC_ISR, 0x45), "%s: EOI clears the highest", mode);
+	report(!bit_of(APIC_ISR, 0x81) && bit_of(APIC_ISR, 0x45),
+	       "%s: EOI clears the highest", mode);
 }
 
 static void test_priority(void)
@@ -333,7 +338,8 @@ static void test_task_priority(void)
 	self_ipi(0x55);
 	self_ipi(0x61);
 	let_in();
-	report(seen[0].count[0x61] == 1 && !seen[0].count[0x55], "%s: TPR holds back its class", mode);
+	report(seen[0].count[0x61] == 1 && !seen[0].count[0x55],
+	       "%s: TPR holds back its class", mode);
 	report(bit_of(APIC_IRR, 0x55), "%s: what TPR holds back stays in IRR", mode);
 	sti();
 	try_write_cr8(4);
@@ -470,7 +476,8 @@ static void test_deadline(void)
 	report(rdmsr(MSR_TSC_DEADLINE) == 0, "%s: deadline is ignored in one-shot mode", mode);
 	apic_write(APIC_LVT_TIMER, APIC_DEADLINE | 0x53);
 	apic_write(APIC_TIMER_INIT, 1000);
-	report(apic_read(APIC_TIMER_COUNT) == 0, "%s: initial count is ignored in deadline mode", mode);
+	report(apic_read(APIC_TIMER_COUNT) == 0,
+	       "%s: initial count is ignored in deadline mode", mode);
 	deadline = rdtsc() + host.tsc_khz * 100UL;
 	wrmsr(MSR_TSC_DEADLINE, deadline);
 	report(rdmsr(MSR_TSC_DEADLINE) == deadline, "%s: deadline reads back while armed", mode);
@@ -478,7 +485,8 @@ static void test_deadline(void)
 	wait_count(&seen[0].count[0x53], 1);
 	at = rdtsc();
 	cli();
-	report(seen[0].count[0x53] == 1 && at >= deadline, "%s: deadline fires, and not before", mode);
+	report(seen[0].count[0x53] == 1 && at >= deadline,
+	       "%s: deadline fires, and not before", mode);
 	report(rdmsr(MSR_TSC_DEADLINE) == 0, "%s: deadline reads 0 after it fired", mode);
 	wrmsr(MSR_TSC_DEADLINE, 1);
 	sti();
@@ -595,7 +603,8 @@ static void test_destinations(void)
 static void set_cluster(void *arg)
 {
 	apic_write(APIC_DFR, 0x0fffffff);
-	apic_write(APIC_LDR, (this_cpu()->id < 1 ? 0x01U : 0x10U | 1 << (this_cpu()->id - 1)) << 24);
+	apic_write(APIC_LDR,
+		   (this_cpu()->id < 1 ? 0x01U : 0x10U | 1 << (this_cpu()->id - 1)) << 24);
 }
 
 static void cluster_idle(void *arg)
@@ -712,7 +721,8 @@ static void test_init_sipi(void)
 	report(!state->runs && !seen[1].count[0x72], "%s: INIT stops a CPU until SIPI", mode);
 	apic_icr(1, APIC_STARTUP | RESET_PAGE >> 12);
 	wait_count(&state->runs, 1);
-	report(state->runs == 1 && state->cs == RESET_PAGE >> 4, "%s: SIPI starts it at its page", mode);
+	report(state->runs == 1 && state->cs == RESET_PAGE >> 4,
+	       "%s: SIPI starts it at its page", mode);
 	report((state->cr0 & ~(CR0_CD | CR0_NW)) == 0x10 && !state->ds && !(state->efer & 0x500),
 	       "%s: in real mode (cr0 %x, efer %x)", mode, state->cr0, state->efer);
 	apic_icr(1, APIC_STARTUP | RESET_PAGE >> 12);

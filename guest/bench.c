@@ -178,8 +178,8 @@ int payload_main(void)
 	measure(once_empty, NULL, n);
 	base = samples[0];
 	if (json)
-		printf("{\"samples\": %lu, \"tsc_khz\": %u, \"nrips\": %u, \"empty\": %u, \"results\": [",
-		       n, info.tsc_khz, info.nrips, base);
+		printf("{\"samples\": %lu, \"tsc_khz\": %u, \"nrips\": %u, \"empty\": %u, "
+		       "\"results\": [", n, info.tsc_khz, info.nrips, base);
 	else
 		printf("     min   median      p99  TSC ticks for\n");
 	for (i = 0; i < sizeof(benches) / sizeof(benches[0]); i++) {

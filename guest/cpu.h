@@ -124,7 +124,8 @@ static inline struct cpu *this_cpu(void)
  * one instruction or more; what it clobbers beyond its operands is the caller's
  * affair. Afterwards trap_vector is NO_EXC or the vector.
  */
-#define TRY(text)	"movl $-1, %%gs:28\n\tmovq $771f, %%gs:0\n\t" text "\n771:\n\tmovq $0, %%gs:0"
+#define TRY(text)	"movl $-1, %%gs:28\n\tmovq $771f, %%gs:0\n\t" text	\
+			"\n771:\n\tmovq $0, %%gs:0"
 
 static inline int trapped(void)
 {

@@ -409,7 +409,9 @@ static void test_control_registers(void)
 	for (what = 0; what < sizeof(names) / sizeof(names[0]); what++) {
 		done = refused = died = odd = 0;
 		for (turn = 0; turn < ROUNDS; turn++) {
-			w = (struct write){ what, random_value() ^ (turn & 1 ? base[what] : 0), -1 };
+			w = (struct write){ what, random_value(), NO_EXC };
+			if (turn & 1)
+				w.value ^= base[what];
 			if (what == 6)
 				try_write_cr4(read_cr4() | CR4_OSXSAVE);
 			reason = survive(write_control, &w, GIVE_UP_SOON_US);
@@ -423,8 +425,8 @@ static void test_control_registers(void)
 			}
 		}
 		report(!odd && done + refused + died == ROUNDS && still_works(),
-		       "%s: random values (%u written, %u #GP, %u fatal or stuck, %u odd)", names[what], done,
-		       refused, died, odd);
+		       "%s: random values (%u written, %u #GP, %u fatal or stuck, %u odd)",
+		       names[what], done, refused, died, odd);
 	}
 }
 

@@ -101,8 +101,8 @@ static void test_reads(void)
 	READ_FORM("xor r, m", "xorw (%%rdx), %%ax", 2, 0xffff, 0xf0f0, 0x0f0fUL);
 	READ_FORM("cmp r, m", "cmpl (%%rdx), %%eax; sete %%al", 4, 7, 7, 1UL);
 	READ_FORM("cmp m, r", "cmpl %%eax, (%%rdx); setb %%al", 4, 6, 7, 1UL);
-	READ_FORM("cmp m, imm", "cmpw $0x1234, (%%rdx); sete %%al; movzbl %%al, %%eax", 2, 0x1234, 7,
-		  1UL);
+	READ_FORM("cmp m, imm", "cmpw $0x1234, (%%rdx); sete %%al; movzbl %%al, %%eax", 2, 0x1234,
+		  7, 1UL);
 	READ_FORM("test m, r", "testb %%al, (%%rdx); setnz %%al", 1, 0x10, 0x10, 1UL);
 	READ_FORM("test m, imm", "testl $0x100, (%%rdx); setnz %%al; movzbl %%al, %%eax", 4, 0x100,
 		  0, 1UL);
@@ -184,6 +184,8 @@ static void test_rmw(void)
 	RMW_FORM("btr m, imm", "btrl $0, (%%rdx)", 4, 3UL, 2, 2UL, 2);
 	RMW_FORM("btc m, imm", "btcl $1, (%%rdx)", 4, 2UL, 2, 0UL, 2);
 	RMW_FORM("bts m, r", "btsl %%eax, (%%rdx)", 4, 0UL, 9, 0x200UL, 9);
+	RMW_FORM("bts m, r beyond the operand", "btsl %%eax, -8(%%rdx)", 4, 0UL, 2 * 32 + 5, 0x20UL,
+		 2 * 32 + 5);
 	RMW_FORM("cmpxchg", "cmpxchgl %%edx, (%%rdx)", 4, 7UL, 7, MMIO + 16, 7);
 }
 
@@ -276,7 +278,8 @@ static void test_crossing(void)
 	mmio_put(PAGE - 8, 0);
 	mmio_put(PAGE, 0);
 	log_start();
-	asm volatile("movq %0, (%1)" : : "r"(0x1122334455667788UL), "r"(end_of_page - 3) : "memory");
+	asm volatile("movq %0, (%1)" : : "r"(0x1122334455667788UL), "r"(end_of_page - 3)
+		     : "memory");
 	log_read();
 	report(log_covers(end_of_page - 3, 8, true) && logged >= 2 &&
 	       mmio_get(PAGE - 8) == 0x6677880000000000UL && mmio_get(PAGE) == 0x1122334455UL,
@@ -407,7 +410,8 @@ static void test_first_touch(bool small)
 		((volatile u64 *)SLOT_ADDR)[i * PAGE / 8] = i;
 	after = mon_call(MON_RESIDENT, aux, HUGE, 0, 0, 0);
 	report(before == 0 && (after == 64 || (!small && after == 512)),
-	       "%s: 64 pages touched make 64 pages, or one huge page (%ld, %ld)", kind, before, after);
+	       "%s: 64 pages touched make 64 pages, or one huge page (%ld, %ld)", kind, before,
+	       after);
 	for (i = 0; i < 64; i++)
 		ok &= mon_call(MON_AUX_READ, aux + i * PAGE, 0, 0, 0, 0) == i;
 	report(ok, "%s: the monitor sees what was written", kind);

@@ -81,7 +81,7 @@ static void test_tour(void)
 	report(tour_stops[TOUR_REAL].extra[0] == (u32)MON_MAGIC,
 	       "real: a segment keeps the limit that protected mode gave it");
 	report(tour_stops[TOUR_REAL].extra[1] == 1, "real: INT n goes through the vector table");
-	/* Four stops send 8 and 8 bytes, the last one 8 and 7 words (of which the port takes bytes). */
+	/* Four stops send 8 and 8 bytes, the last 8 and 7 words, of which the port keeps bytes. */
 	for (stop = 0; stop < TOUR_STOPS; stop++)
 		ok &= !memcmp(log + stop * 2 * TOUR_STRING, tour_text, TOUR_STRING);
 	report(ok && n == 4 * 16 + 8 + 7, "the monitor got every string (%ld bytes)", n);
@@ -142,7 +142,8 @@ static void test_page_faults(void)
 	expect_pf("reserved bit", PTE_P | PTE_W | PTE_RESERVED, false, 9);
 	test_pte(PTE_P | PTE_W);
 	vector = in_user(user_read, TEST_PAGE + PAGE, &value);
-	report(vector == EXC_PF && cpu->trap_error == 5, "#PF: ring 3 reads a ring 0 page: error 5");
+	report(vector == EXC_PF && cpu->trap_error == 5,
+	       "#PF: ring 3 reads a ring 0 page: error 5");
 	test_pte(0);
 	vector = in_user(user_read, TEST_PAGE + PAGE, &value);
 	report(vector == EXC_PF && cpu->trap_error == 4, "#PF: ring 3, not present: error 4");
@@ -238,6 +239,7 @@ static void test_single_step(void)
 	STEP_OVER("OUT", "outb %%al, %%dx", "movl $0x500, %%edx\n\t");
 	STEP_OVER("IN", "inb %%dx, %%al", "movl $0x500, %%edx\n\t");
 	STEP_OVER("WBINVD", "wbinvd");
+	STEP_OVER("MOV SS and CPUID, as one", "movl %%ecx, %%ss\n\tcpuid", "movl %%ss, %%ecx\n\t");
 	STEP_OVER("MOV from CR0", "movq %%cr0, %%rax");
 	STEP_OVER("MOV to CR8", "movq %%rax, %%cr8");
 	STEP_OVER("an MMIO read", "movl (%%rdx), %%eax", "movl $0xd0000000, %%edx\n\t");
@@ -249,17 +251,18 @@ static void test_breakpoints(void)
 {
 	static volatile u32 watched;
 	unsigned int left;
-	u64 target = 0;
+	u64 target = 0, rax;
 
 	set_handler(EXC_DB, on_debug);
 	for (left = tries(), hits = 0; left && !hits; left--) {
+		rax = 0;
 		write_dr6(0xffff0ff0);
 		asm volatile("movq %0, %%dr7" : : "r"(DR7_OFF));
 		asm volatile("leaq 1f(%%rip), %0\n\t"
 			     "movq %0, %%dr0\n\t"
-			     "movq %1, %%dr7\n\t"
+			     "movq %2, %%dr7\n\t"
 			     "nop\n1:\tcpuid\n\t"
-			     : "=&r"(target) : "r"(DR7_GLOBAL_0), "a"(0)
+			     : "=&r"(target), "+a"(rax) : "r"(DR7_GLOBAL_0)
 			     : "rbx", "rcx", "rdx", "memory");
 	}
 	report(hits == 1 && hit_rip == target && hit_dr6 & 1,
@@ -352,7 +355,8 @@ static void test_nmi(void)
 	mon_call(MON_NMI, 0, 0, 0, 0, 0);
 	asm volatile("nop; nop");
 	report(nmi_count == 2 && nmi_max_depth == 1,
-	       "NMI is blocked until IRET, then delivered (%u, depth %u)", nmi_count, nmi_max_depth);
+	       "NMI is blocked until IRET, then delivered (%u, depth %u)", nmi_count,
+	       nmi_max_depth);
 	apic_icr(0, APIC_NMI | APIC_ASSERT);
 	asm volatile("nop; nop");
 	report(nmi_count == 3, "NMI by self-IPI");

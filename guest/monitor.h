@@ -50,9 +50,10 @@ enum mon_op {
 	MON_ARGS,		/* a0: buffer, a1: size; ret: length of the command line */
 	MON_CPUID,		/* a0: struct mon_cpuid[], a1: entries; ret: entries in all */
 	MON_INFO,		/* a0: struct mon_info is stored there */
-	MON_CATCH,		/* a0: rip to restart at after a fatal exit; rdi: reason, rsi: suberror */
-	MON_KICK,		/* a0: after us, or 0 to call it off, signal this vCPU; if MON_CATCH is
-				   armed then, restart there with MON_KICKED in rdi */
+	MON_CATCH,		/* a0: rip to restart at after a fatal exit, with its reason in
+				   rdi and suberror in rsi */
+	MON_KICK,		/* a0: after us, or 0 to call it off, signal this vCPU; if
+				   MON_CATCH is armed then, restart there with MON_KICKED in rdi */
 	MON_NMI,		/* an NMI for this vCPU; ret: result of KVM_NMI */
 	MON_MSI,		/* a0: address, a1: data; ret: result of KVM_SIGNAL_MSI */
 	MON_EXTINT,		/* a0: vector; KVM_INTERRUPT as soon as the vCPU can take it */

@@ -41,6 +41,7 @@ struct options {
 	unsigned int mem_mb;
 	unsigned int timeout;
 	bool quiet;
+	bool disturb;
 };
 
 static const char usage[] =
@@ -51,6 +52,7 @@ static const char usage[] =
 	"  -c, --vcpus N        number of vCPUs, 1 to 8 (default 1)\n"
 	"  -m, --mem MB         main memory, 16 to 1024 (default 64)\n"
 	"  -t, --timeout SEC    give up after this long (default 120)\n"
+	"  -x, --disturb        between exits, ask for all of the vCPU's state\n"
 	"  -q, --quiet          print the payload's output only, no counts\n"
 	"  -h, --help           this text\n"
 	"\n"
@@ -94,6 +96,7 @@ static void parse_options(int argc, char **argv, struct options *opt)
 		{ "vcpus", required_argument, NULL, 'c' },
 		{ "mem", required_argument, NULL, 'm' },
 		{ "timeout", required_argument, NULL, 't' },
+		{ "disturb", no_argument, NULL, 'x' },
 		{ "quiet", no_argument, NULL, 'q' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -101,12 +104,13 @@ static void parse_options(int argc, char **argv, struct options *opt)
 	int c;
 
 	*opt = (struct options){ .device = "/dev/kvm", .vcpus = 1, .mem_mb = 64, .timeout = 120 };
-	while ((c = getopt_long(argc, argv, "+d:c:m:t:qh", longopts, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+d:c:m:t:xqh", longopts, NULL)) != -1) {
 		switch (c) {
 		case 'd': opt->device = optarg; break;
 		case 'c': opt->vcpus = strtoul(optarg, NULL, 0); break;
 		case 'm': opt->mem_mb = strtoul(optarg, NULL, 0); break;
 		case 't': opt->timeout = strtoul(optarg, NULL, 0); break;
+		case 'x': opt->disturb = true; break;
 		case 'q': opt->quiet = true; break;
 		case 'h': fputs(usage, stdout); exit(STATUS_PASS);
 		default: fputs(usage, stderr); exit(STATUS_SETUP);
@@ -412,6 +416,38 @@ static void handle_signal(struct vcpu *vcpu)
 	vcpu->kicked = false;
 }
 
+/*
+ * What a monitor may do at any exit, in the midst of an instruction that takes
+ * several, and must not change anything: read the vCPU's state.
+ */
+static void disturb(struct vcpu *vcpu)
+{
+	static const uint32_t indices[] = { 0x10, 0x1b, 0x277, 0xc0000080, 0xc0000082 };
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entries[5];
+	} msrs = { .head.nmsrs = 5 };
+	union {
+		struct kvm_regs regs;
+		struct kvm_sregs sregs;
+		struct kvm_fpu fpu;
+		struct kvm_lapic_state lapic;
+		struct kvm_vcpu_events events;
+		struct kvm_xsave xsave;
+	} state;
+	unsigned int i;
+
+	for (i = 0; i < 5; i++)
+		msrs.head.entries[i].index = indices[i];
+	ioctl(vcpu->fd, KVM_GET_REGS, &state);
+	ioctl(vcpu->fd, KVM_GET_SREGS, &state);
+	ioctl(vcpu->fd, KVM_GET_FPU, &state);
+	ioctl(vcpu->fd, KVM_GET_LAPIC, &state);
+	ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &state);
+	ioctl(vcpu->fd, KVM_GET_XSAVE, &state);
+	ioctl(vcpu->fd, KVM_GET_MSRS, &msrs);
+}
+
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
@@ -425,6 +461,8 @@ static void *vcpu_thread(void *arg)
 		err = ioctl(vcpu->fd, KVM_RUN, 0) ? errno : 0;
 		pthread_mutex_lock(&vm->lock);
 		vcpu->counts.runs++;
+		if (vm->disturb)
+			disturb(vcpu);
 		if (err == EINTR)
 			handle_signal(vcpu);
 		else if (!err)
@@ -482,7 +520,8 @@ static void print_interrupts(struct vcpu *vcpu)
 	if (ioctl(vcpu->fd, KVM_GET_MP_STATE, &mp) || ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic) ||
 	    ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events))
 		return;
-	fprintf(stderr, "run: vCPU %u: mp_state %u shadow %u interrupt %u/%u exception %u/%u nmi %u/%u/%u "
+	fprintf(stderr,
+		"run: vCPU %u: mp_state %u shadow %u interrupt %u/%u exception %u/%u nmi %u/%u/%u "
 		"lvt %x count %x/%x tpr %x", vcpu->id, mp.mp_state, events.interrupt.shadow,
 		events.interrupt.injected, events.interrupt.nr, events.exception.injected,
 		events.exception.nr, events.nmi.pending, events.nmi.injected, events.nmi.masked,
@@ -490,7 +529,8 @@ static void print_interrupts(struct vcpu *vcpu)
 		lapic_reg(&lapic, 0x80));
 	for (i = 0; i < 8; i++)
 		if (lapic_reg(&lapic, 0x100 + 16 * i) | lapic_reg(&lapic, 0x200 + 16 * i))
-			fprintf(stderr, " isr%u %x irr%u %x", i, lapic_reg(&lapic, 0x100 + 16 * i), i,
+			fprintf(stderr,
+				" isr%u %x irr%u %x", i, lapic_reg(&lapic, 0x100 + 16 * i), i,
 				lapic_reg(&lapic, 0x200 + 16 * i));
 	fputc('\n', stderr);
 }
@@ -506,7 +546,8 @@ static void print_where(struct vm *vm)
 		if (ioctl(vm->vcpu[i].fd, KVM_GET_REGS, &regs) ||
 		    ioctl(vm->vcpu[i].fd, KVM_GET_SREGS, &sregs))
 			continue;
-		fprintf(stderr, "run: vCPU %u: cs %x rip %llx rsp %llx rflags %llx rax %llx cr0 %llx "
+		fprintf(stderr,
+			"run: vCPU %u: cs %x rip %llx rsp %llx rflags %llx rax %llx cr0 %llx "
 			"cr2 %llx cr3 %llx cr4 %llx efer %llx\n", i, sregs.cs.selector, regs.rip,
 			regs.rsp, regs.rflags, regs.rax, sregs.cr0, sregs.cr2, sregs.cr3, sregs.cr4,
 			sregs.efer);
@@ -552,6 +593,7 @@ int main(int argc, char **argv)
 		snprintf(vm.args + strlen(vm.args), sizeof(vm.args) - strlen(vm.args), "%s%s",
 			 arg > optind + 1 ? " " : "", argv[arg]);
 	vm.vcpus = opt.vcpus;
+	vm.disturb = opt.disturb;
 	create_vm(&vm, opt.device);
 	create_memory(&vm, opt.mem_mb);
 	load_payload(&vm, opt.payload);

@@ -49,7 +49,7 @@ struct vm {
 	uint32_t tsc_khz;
 
 	bool done;
-	bool quiet;
+	bool disturb;
 	uint64_t status;		/* what the payload wrote to MON_PORT_EXIT */
 	char fault[LINE_BYTES];		/* why the monitor ended the run, or "" */
 

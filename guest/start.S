@@ -113,7 +113,8 @@ exception_stubs:
 	.set	vector, 0
 	.rept	256
 	.balign	STUB_SIZE
-	.if	!(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)
+	/* Bits of the vectors with an error code: 8, 10 to 14, 17, 21, 29, 30. */
+	.if	vector >= 32 || !(0x60227d00 >> vector & 1)
 	pushq	$0
 	.endif
 	pushq	$vector

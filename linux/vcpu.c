@@ -316,6 +316,15 @@ static long setup_mce(struct host_vcpu *hv, void __user *p)
 	return msr_setup_mce(&hv->v, cap);
 }
 
+static long set_mce(struct host_vcpu *hv, void __user *p)
+{
+	struct kvm_x86_mce e;
+
+	if (copy_from_user(&e, p, sizeof(e)))
+		return -EFAULT;
+	return msr_inject_mce(&hv->v, &e);
+}
+
 static long translate(struct host_vcpu *hv, void __user *p)
 {
 	struct kvm_translation t;
@@ -408,6 +417,8 @@ static long loaded_ioctl(struct host_vcpu *hv, unsigned int cmd, unsigned long a
 		return set_vapic_addr(hv, p);
 	case KVM_X86_SETUP_MCE:
 		return setup_mce(hv, p);
+	case KVM_X86_SET_MCE:
+		return set_mce(hv, p);
 	case KVM_TRANSLATE:
 		return translate(hv, p);
 	case KVM_GET_TSC_KHZ:

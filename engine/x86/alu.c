@@ -115,6 +115,58 @@ u64 alu(enum alu_op op, u64 a, u64 b, unsigned int size, u64 *flags)
 	return result;
 }
 
+u64 alu_multiply(u64 a, u64 b, unsigned int size, u64 *flags)
+{
+	s64 product;
+	bool cut = __builtin_mul_overflow((s64)alu_sign_extend(a, size), (s64)alu_sign_extend(b, size), &product) ||
+		   (s64)alu_sign_extend(product, size) != product;
+
+	*flags &= ~(FLAG_CF | FLAG_OF);
+	if (cut)
+		*flags |= FLAG_CF | FLAG_OF;
+	return alu_zero_extend(product, size);
+}
+
+/* One step of a rotate or shift; *@cf goes in and comes out. */
+static u64 shift_once(unsigned int op, u64 a, unsigned int bits, bool *cf)
+{
+	bool top = a >> (bits - 1) & 1, low = a & 1, in = *cf;
+
+	*cf = op & 1 ? low : top;
+	switch (op) {
+	case 0: return a << 1 | top;
+	case 1: return a >> 1 | (u64)low << (bits - 1);
+	case 2: return a << 1 | in;
+	case 3: return a >> 1 | (u64)in << (bits - 1);
+	case 5: return a >> 1;
+	case 7: return a >> 1 | (u64)top << (bits - 1);
+	}
+	return a << 1;
+}
+
+u64 alu_shift(unsigned int op, u64 a, unsigned int count, unsigned int size, u64 *flags)
+{
+	unsigned int bits = 8 * size;
+	bool cf = *flags & FLAG_CF, before, after;
+
+	count &= size == 8 ? 63 : 31;
+	a = alu_zero_extend(a, size);
+	if (!count)
+		return a;
+	before = a >> (bits - 1) & 1;
+	while (count--)
+		a = alu_zero_extend(shift_once(op, a, bits, &cf), size);
+	after = a >> (bits - 1) & 1;
+	*flags &= ~(FLAG_CF | FLAG_OF);
+	if (cf)
+		*flags |= FLAG_CF;
+	if (op & 1 ? before != after : after != cf)
+		*flags |= FLAG_OF;
+	if (op >= 4)
+		*flags = (*flags & ~(FLAG_SF | FLAG_ZF | FLAG_PF)) | result_flags(a, size);
+	return a;
+}
+
 bool alu_condition(unsigned int cc, u64 flags)
 {
 	bool cf = flags & FLAG_CF, zf = flags & FLAG_ZF, sf = flags & FLAG_SF, of = flags & FLAG_OF;

@@ -21,6 +21,17 @@ enum alu_op {
  */
 u64 alu(enum alu_op op, u64 a, u64 b, unsigned int size, u64 *flags);
 
+/*
+ * Signed product of @size (2, 4 or 8) bytes; CF and OF say whether it was cut. The other flags, which are undefined, stay.
+ */
+u64 alu_multiply(u64 a, u64 b, unsigned int size, u64 *flags);
+
+/*
+ * Rotates and shifts: @op as ModRM.reg encodes it (ROL, ROR, RCL, RCR, SHL, SHR, SHL, SAR), @count as the instruction has it (it is
+ * masked here). OF is right for a count of 1 and undefined, as on a CPU, for others; AF stays.
+ */
+u64 alu_shift(unsigned int op, u64 a, unsigned int count, unsigned int size, u64 *flags);
+
 /* Whether condition code @cc (0..15, as Jcc, SETcc and CMOVcc encode it) holds. */
 bool alu_condition(unsigned int cc, u64 flags);
 

@@ -132,6 +132,16 @@ static enum exec_result op_load_extended(struct exec *x, unsigned int size, bool
 	return EXEC_DONE;
 }
 
+/* IMUL of memory with @factor into a register. */
+static enum exec_result op_multiply(struct exec *x, u64 factor)
+{
+	u64 value;
+
+	TRY(load_operand(x, x->in->op_size, &value));
+	exec_set_reg(x, x->in->reg, x->in->op_size, alu_multiply(value, factor, x->in->op_size, &x->rflags));
+	return EXEC_DONE;
+}
+
 static enum exec_result op_store_segment(struct exec *x)
 {
 	struct kvm_segment s;
@@ -496,6 +506,20 @@ static enum exec_result op_group345(struct exec *x)
 	return EXEC_CANNOT;
 }
 
+/* Group 2: by an immediate, by 1 or by CL. */
+static enum exec_result op_shift(struct exec *x)
+{
+	const struct insn *in = x->in;
+	unsigned int count = in->opcode < 0xd0 ? in->imm : in->opcode < 0xd2 ? 1 : exec_reg(x, R_CX, 1);
+	struct mem_ref ref;
+	u64 old;
+
+	TRY(resolve_operand(x, in->op_size, GVA_WRITE, &ref));
+	TRY(exec_load(x, &ref, &old));
+	exec_store(x, &ref, alu_shift(in->ext, old, count, in->op_size, &x->rflags));
+	return EXEC_DONE;
+}
+
 static enum exec_result exec_one_byte(struct exec *x)
 {
 	const struct insn *in = x->in;
@@ -506,6 +530,8 @@ static enum exec_result exec_one_byte(struct exec *x)
 		if (in->mode != INSN_MODE_64 || in->op_size == 2)
 			return EXEC_CANNOT;
 		return op_load_extended(x, 4, true);
+	case 0x69: case 0x6b:
+		return op_multiply(x, in->imm);
 	case 0x80: case 0x81: case 0x82: case 0x83:
 		return modify(x, in->ext, in->imm, &old);
 	case 0x84: case 0x85:
@@ -524,6 +550,8 @@ static enum exec_result exec_one_byte(struct exec *x)
 		return op_load(x, R_AX);
 	case 0xa2: case 0xa3:
 		return store_operand(x, in->op_size, exec_reg(x, R_AX, in->op_size));
+	case 0xc0: case 0xc1: case 0xd0 ... 0xd3:
+		return op_shift(x);
 	case 0xc6: case 0xc7:
 		return store_operand(x, in->op_size, in->imm);
 	case 0xf6: case 0xf7: case 0xfe: case 0xff:
@@ -547,6 +575,8 @@ static enum exec_result exec_0f(struct exec *x)
 		return op_bit_imm(x);
 	case 0xae:
 		return op_group15(x);
+	case 0xaf:
+		return op_multiply(x, exec_reg(x, in->reg, in->op_size));
 	case 0xb0: case 0xb1:
 		return op_cmpxchg(x);
 	case 0xb6: case 0xb7:

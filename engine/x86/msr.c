@@ -187,6 +187,47 @@ int msr_setup_mce(struct vcpu *v, u64 mcg_cap)
 	return 0;
 }
 
+#define MCG_MCIP	(1ull << 2)
+#define MCI_VALID	(1ull << 63)
+#define MCI_OVERFLOW	(1ull << 62)
+#define MCI_UNCORRECTED	(1ull << 61)
+
+static void log_mce(u64 *bank, const struct kvm_x86_mce *e, u64 status)
+{
+	bank[1] = status;
+	bank[2] = e->addr;
+	bank[3] = e->misc;
+}
+
+int msr_inject_mce(struct vcpu *v, const struct kvm_x86_mce *e)
+{
+	struct msr_state *m = &v->msr;
+	u32 nr = min_t(u32, m->mcg_cap & 0xff, MCE_MAX_BANKS);
+	u64 *bank, status = e->status;
+
+	if (e->bank >= nr || !(status & MCI_VALID))
+		return -EINVAL;
+	bank = &m->mce_banks[4 * host_index(e->bank, MCE_MAX_BANKS)];
+	if (status & MCI_UNCORRECTED) {
+		/* Reporting is off: for all banks, or for this one. */
+		if (((m->mcg_cap & (1ull << 8)) && m->mcg_ctl != ~0ull) || bank[0] != ~0ull)
+			return 0;
+		/* A second one before the first was handled, or nobody to handle it: the CPU shuts down. */
+		if ((m->mcg_status & MCG_MCIP) || !(vcpu_cr4(v) & CR4_MCE_BIT)) {
+			vcpu_request(v, REQ_TRIPLE_FAULT);
+			return 0;
+		}
+		log_mce(bank, e, bank[1] & MCI_VALID ? status | MCI_OVERFLOW : status);
+		m->mcg_status = e->mcg_status;
+		event_exception(v, VEC_MC);
+	} else if (!(bank[1] & MCI_VALID) || !(bank[1] & MCI_UNCORRECTED)) {
+		log_mce(bank, e, bank[1] & MCI_VALID ? status | MCI_OVERFLOW : status);
+	} else {
+		bank[1] |= MCI_OVERFLOW;
+	}
+	return 0;
+}
+
 /* --- EFER. --- */
 
 static int write_efer(struct vcpu *v, u64 value, bool host)

@@ -45,6 +45,10 @@ int msr_read_feature(u32 index, u64 *value);
 int msr_setup_mce(struct vcpu *v, u64 mcg_cap);
 #define MSR_MCG_CAP_SUPPORTED	(MCE_MAX_BANKS | (1ull << 8) | (1ull << 24))
 
+struct kvm_x86_mce;
+/* KVM_X86_SET_MCE: logs the error and, if uncorrected, raises #MC (APM vol. 2, 9.3). -EINVAL for a bank or a status that cannot be. */
+int msr_inject_mce(struct vcpu *v, const struct kvm_x86_mce *e);
+
 /* Guest TSC now. Any context. */
 u64 msr_guest_tsc(struct vcpu *v);
 void msr_set_tsc(struct vcpu *v, u64 value);

@@ -50,7 +50,7 @@ void machine_code(struct machine *m, const void *code, size_t len);
 /* KVM_RUN until something other than EINTR or EAGAIN. */
 int machine_run(struct machine *m);
 
-void test_system(void);		/* system.c: /dev/kvm, VM creation, capabilities, routing, eventfds */
+void test_system(void);		/* system.c: the device, VMs, capabilities, routing, eventfds */
 void test_memory(void);		/* memory.c: memory slots, dirty log */
 void test_vcpu(void);		/* vcpu.c: vCPU state, CPUID, MSRs */
 void test_pointers(void);	/* pointers.c: bad pointers, unknown numbers, absent features */

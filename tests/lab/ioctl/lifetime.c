@@ -24,7 +24,7 @@
 #define RACE_MS		700
 
 static const uint8_t spin[] = { 0xeb, 0xfe };
-static const uint8_t out_loop[] = { 0xe6, 0x80, 0xeb, 0xfc };		/* 1: out %al, $0x80; jmp 1b */
+static const uint8_t out_loop[] = { 0xe6, 0x80, 0xeb, 0xfc };	/* 1: out %al, $0x80; jmp 1b */
 static const uint8_t busy_loop[] = {
 	0xe6, 0x80,			/* 1: out %al, $0x80 */
 	0xe4, 0x80,			/* in $0x80, %al */
@@ -73,9 +73,11 @@ static void test_other_process(void)
 	check(in_child(m.vcpu, KVM_GET_REGS, &regs) == EIO, "KVM_GET_REGS in another process: EIO");
 	check(in_child(m.vm, KVM_SET_USER_MEMORY_REGION, &region) == EIO,
 	      "KVM_SET_USER_MEMORY_REGION in another process: EIO");
-	check(in_child(m.vm, KVM_CREATE_VCPU, (void *)1) == EIO, "KVM_CREATE_VCPU in another process: EIO");
+	check(in_child(m.vm, KVM_CREATE_VCPU, (void *)1) == EIO,
+	      "KVM_CREATE_VCPU in another process: EIO");
 	check(in_child(m.kvm, KVM_GET_API_VERSION, NULL) == 0, "the device serves any process");
-	check(!machine_run(&m) && m.run->exit_reason == KVM_EXIT_IO, "the owner's vCPU runs after that");
+	check(!machine_run(&m) && m.run->exit_reason == KVM_EXIT_IO,
+	      "the owner's vCPU runs after that");
 	machine_free(&m);
 }
 
@@ -110,11 +112,13 @@ static void test_closing(void)
 	close(m.vm);
 	m.vm = -1;
 	m.kvm = open_device();
-	check(!machine_run(&m) && m.run->exit_reason == KVM_EXIT_IO, "a vCPU runs when its VM's fd is closed");
+	check(!machine_run(&m) && m.run->exit_reason == KVM_EXIT_IO,
+	      "a vCPU runs when its VM's fd is closed");
 	check_errno(ioctl(m.vcpu, KVM_GET_REGS, &regs), 0, "and answers");
 	close(m.vcpu);
 	m.vcpu = -1;
-	check(m.run->exit_reason == KVM_EXIT_IO, "kvm_run can be read after its vCPU's fd is closed");
+	check(m.run->exit_reason == KVM_EXIT_IO,
+	      "kvm_run can be read after its vCPU's fd is closed");
 	machine_free(&m);
 
 	m = machine_new(STAGE_VCPU);
@@ -247,7 +251,8 @@ static void test_two_runners(void)
 
 	machine_code(&m, out_loop, sizeof(out_loop));
 	race(threads, 2, &r);
-	check(!machine_run(&m) && m.run->exit_reason == KVM_EXIT_IO, "two threads in KVM_RUN of one vCPU");
+	check(!machine_run(&m) && m.run->exit_reason == KVM_EXIT_IO,
+	      "two threads in KVM_RUN of one vCPU");
 	machine_free(&m);
 }
 
@@ -319,11 +324,15 @@ static void *make_vcpus(void *arg)
 static void *set_routes(void *arg)
 {
 	struct machine *m = arg;
-	struct { struct kvm_irq_routing head; struct kvm_irq_routing_entry entries[4]; } table = { 0 };
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entries[4];
+	} table = { 0 };
 	unsigned int i;
 
 	for (i = 0; i < 4; i++)
-		table.entries[i] = (struct kvm_irq_routing_entry){ .gsi = i, .type = KVM_IRQ_ROUTING_MSI,
+		table.entries[i] = (struct kvm_irq_routing_entry){
+			.gsi = i, .type = KVM_IRQ_ROUTING_MSI,
 			.u.msi = { .address_lo = 0xfee00000, .data = 0x50 + i } };
 	while (!stop) {
 		table.head.nr = 4;
@@ -459,7 +468,8 @@ static void test_exit_with_runner(void)
 		_exit(7);
 	}
 	waitpid(pid, &status, 0);
-	check(WIFEXITED(status) && WEXITSTATUS(status) == 7, "a process ends while its guest spins");
+	check(WIFEXITED(status) && WEXITSTATUS(status) == 7,
+	      "a process ends while its guest spins");
 	pid = fork();
 	if (!pid) {
 		static struct machine m;
@@ -472,7 +482,8 @@ static void test_exit_with_runner(void)
 	sleep_ms(100);
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
-	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "SIGKILL ends a guest that spins");
+	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+	      "SIGKILL ends a guest that spins");
 	check(fresh_machine_works(), "and a new machine works");
 }
 
@@ -491,8 +502,10 @@ void test_lifetime(void)
 	test_race("slots changed while the guest runs", run_loop, move_slot, NULL);
 	test_race("kvm_run and slots at once", run_loop, scribble_run, move_slot);
 	test_race("MSIs sent while vCPUs are made", send_msis, make_vcpus, set_routes);
-	test_race("irqfds and routes changed while the guest runs", run_loop, churn_irqfd, set_routes);
-	test_race("ioeventfds changed where the guest writes", run_loop, churn_ioeventfd, scribble_run);
+	test_race("irqfds and routes changed while the guest runs", run_loop, churn_irqfd,
+		  set_routes);
+	test_race("ioeventfds changed where the guest writes", run_loop, churn_ioeventfd,
+		  scribble_run);
 	test_race("events and NMIs set between runs", run_loop, nmi_and_events, NULL);
 	test_close_race();
 	test_exit_with_runner();

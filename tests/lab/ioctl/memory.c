@@ -24,7 +24,8 @@ struct row {
 	int want;
 };
 
-static int set_slot(int vm, uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size, uint64_t addr)
+static int set_slot(int vm, uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size,
+		    uint64_t addr)
 {
 	struct kvm_userspace_memory_region region = { slot, flags, gpa, size, addr };
 
@@ -77,8 +78,8 @@ static void test_rows(const struct row *rows, unsigned int n, const char *what)
 
 	for (i = 0; i < n; i++)
 		check_errno(set_slot(m.vm, rows[i].slot, rows[i].flags, rows[i].gpa, rows[i].size,
-				     HOST + rows[i].host_offset), rows[i].want, "%s refuses %s", what,
-			    rows[i].name);
+				     HOST + rows[i].host_offset),
+			    rows[i].want, "%s refuses %s", what, rows[i].name);
 	machine_free(&m);
 }
 
@@ -102,14 +103,17 @@ static void test_changes(void)
 	struct machine m = with_slot_1();
 
 	check_errno(set_slot(m.vm, 1, 0, BASE, 16 * PAGE, HOST), 0, "a slot may be set as it is");
-	check_errno(set_slot(m.vm, 1, LOG, BASE, 16 * PAGE, HOST), 0, "dirty logging may be turned on");
+	check_errno(set_slot(m.vm, 1, LOG, BASE, 16 * PAGE, HOST), 0,
+		    "dirty logging may be turned on");
 	check_errno(set_slot(m.vm, 1, 0, BASE, 16 * PAGE, HOST), 0, "and off");
 	check_errno(set_slot(m.vm, 1, 0, BASE + PAGE, 16 * PAGE, HOST), 0,
 		    "a slot may move onto its own old place");
 	check_errno(set_slot(m.vm, 1, 0, BASE, 0, HOST), 0, "a slot is deleted");
 	check_errno(set_slot(m.vm, 1, 0, BASE, 0, HOST), EINVAL, "but not twice");
-	check_errno(set_slot(m.vm, 1, 0, BASE, 8 * PAGE, HOST + PAGE), 0, "and its number is free again");
-	check_errno(set_slot(m.vm, 2, 0, BASE + 8 * PAGE, PAGE, HOST), 0, "a slot right behind another");
+	check_errno(set_slot(m.vm, 1, 0, BASE, 8 * PAGE, HOST + PAGE), 0,
+		    "and its number is free again");
+	check_errno(set_slot(m.vm, 2, 0, BASE + 8 * PAGE, PAGE, HOST), 0,
+		    "a slot right behind another");
 	if (has_cap(KVM_CAP_READONLY_MEM)) {
 		check_errno(set_slot(m.vm, 3, KVM_MEM_READONLY, 0x30000000, PAGE, HOST), 0,
 			    "a read-only slot");
@@ -129,7 +133,8 @@ static void test_many_slots(void)
 	unsigned int i, made = 0;
 
 	check(n >= 32, "KVM_CAP_NR_MEMSLOTS");
-	check_errno(set_slot(m.vm, n, 0, BASE, PAGE, HOST), EINVAL, "the first slot number too large");
+	check_errno(set_slot(m.vm, n, 0, BASE, PAGE, HOST), EINVAL,
+		    "the first slot number too large");
 	check_errno(set_slot(m.vm, n - 1, 0, BASE, PAGE, HOST), 0, "the last slot number");
 	check_errno(set_slot(m.vm, n - 1, 0, BASE, 0, HOST), 0, "is deleted");
 	for (i = 1; i < 200 && i < (unsigned int)n; i++)
@@ -144,19 +149,22 @@ static void test_dirty_log(void)
 	uint64_t bits = ~0ULL;
 	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = &bits };
 
-	check_errno(ioctl(m.vm, KVM_GET_DIRTY_LOG, &log), ENOENT, "KVM_GET_DIRTY_LOG of a slot not logged: ENOENT");
+	check_errno(ioctl(m.vm, KVM_GET_DIRTY_LOG, &log), ENOENT,
+		    "KVM_GET_DIRTY_LOG of a slot not logged: ENOENT");
 	log.slot = 5;
 	check_errno(ioctl(m.vm, KVM_GET_DIRTY_LOG, &log), ENOENT, "of an absent slot: ENOENT");
 	log.slot = 0xffff;
 	check_errno(ioctl(m.vm, KVM_GET_DIRTY_LOG, &log), EINVAL, "of a slot too large: EINVAL");
 	log.slot = 9 << 16;
-	check_errno(ioctl(m.vm, KVM_GET_DIRTY_LOG, &log), EINVAL, "of another address space: EINVAL");
+	check_errno(ioctl(m.vm, KVM_GET_DIRTY_LOG, &log), EINVAL,
+		    "of another address space: EINVAL");
 	set_slot(m.vm, 1, LOG, BASE, 16 * PAGE, HOST);
 	log.slot = 1;
 	check_errno(ioctl(m.vm, KVM_GET_DIRTY_LOG, &log), 0, "KVM_GET_DIRTY_LOG");
 	check(!bits, "every bit of the last word is defined");
 	log.dirty_bitmap = (void *)8;
-	check_errno(ioctl(m.vm, KVM_GET_DIRTY_LOG, &log), EFAULT, "KVM_GET_DIRTY_LOG to a bad address: EFAULT");
+	check_errno(ioctl(m.vm, KVM_GET_DIRTY_LOG, &log), EFAULT,
+		    "KVM_GET_DIRTY_LOG to a bad address: EFAULT");
 	machine_free(&m);
 }
 

@@ -13,6 +13,8 @@
 
 enum level { SYSTEM, VM, VCPU };
 
+static const char *const level_names[] = { "device", "VM", "vCPU" };
+
 #define ALWAYS	(-1)
 
 struct row {
@@ -133,7 +135,7 @@ static void test_bad_pointers(const char *what, void *pointer)
 		}
 		check_errno(ioctl(fd_of(&m, row->level), row->request, pointer), EFAULT,
 			    "%s of the %s with %s: EFAULT", row->name,
-			    row->level == SYSTEM ? "device" : row->level == VM ? "VM" : "vCPU", what);
+			    level_names[row->level], what);
 	}
 	machine_free(&m);
 }
@@ -162,7 +164,8 @@ static void test_unknown(void)
 			     "the vCPU knows no ioctl: %s", rows[i].name);
 	}
 	check_either(ioctl(m.kvm, KVM_RUN, 0), ENOTTY, EINVAL, "the device has no vCPU's ioctl");
-	check_either(ioctl(m.vcpu, KVM_CREATE_VM, 0), ENOTTY, EINVAL, "a vCPU has no device's ioctl");
+	check_either(ioctl(m.vcpu, KVM_CREATE_VM, 0), ENOTTY, EINVAL,
+		     "a vCPU has no device's ioctl");
 	check_either(ioctl(m.vcpu, KVM_CREATE_VCPU, 0), ENOTTY, EINVAL, "a vCPU has no VM's ioctl");
 	machine_free(&m);
 }

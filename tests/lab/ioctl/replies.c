@@ -23,25 +23,29 @@ struct reply {
 	struct { uint16_t offset, len; } zero[4];	/* reserved bytes */
 };
 
-#define FIELD(type, member)	{ offsetof(struct type, member), sizeof(((struct type *)0)->member) }
+#define FIELD(type, member)						\
+	{ offsetof(struct type, member), sizeof(((struct type *)0)->member) }
 
 static const struct reply replies[] = {
 	{ "KVM_GET_REGS", false, KVM_GET_REGS, sizeof(struct kvm_regs), ALWAYS, { { 0 } } },
 	{ "KVM_GET_SREGS", false, KVM_GET_SREGS, sizeof(struct kvm_sregs), ALWAYS,
-	  { FIELD(kvm_sregs, cs.padding), FIELD(kvm_sregs, ldt.padding), FIELD(kvm_sregs, gdt.padding),
-	    FIELD(kvm_sregs, idt.padding) } },
+	  { FIELD(kvm_sregs, cs.padding), FIELD(kvm_sregs, ldt.padding),
+	    FIELD(kvm_sregs, gdt.padding), FIELD(kvm_sregs, idt.padding) } },
 	{ "KVM_GET_SREGS2", false, KVM_GET_SREGS2, sizeof(struct kvm_sregs2), KVM_CAP_SREGS2,
 	  { FIELD(kvm_sregs2, tr.padding), FIELD(kvm_sregs2, gdt.padding) } },
 	{ "KVM_GET_FPU", false, KVM_GET_FPU, sizeof(struct kvm_fpu), ALWAYS,
 	  { FIELD(kvm_fpu, pad1), FIELD(kvm_fpu, pad2) } },
-	{ "KVM_GET_XSAVE", false, KVM_GET_XSAVE, sizeof(struct kvm_xsave), KVM_CAP_XSAVE, { { 0 } } },
+	{ "KVM_GET_XSAVE", false, KVM_GET_XSAVE, sizeof(struct kvm_xsave), KVM_CAP_XSAVE,
+	  { { 0 } } },
 	{ "KVM_GET_XCRS", false, KVM_GET_XCRS, sizeof(struct kvm_xcrs), KVM_CAP_XCRS,
 	  { FIELD(kvm_xcrs, padding), FIELD(kvm_xcrs, xcrs[0].reserved) } },
 	{ "KVM_GET_DEBUGREGS", false, KVM_GET_DEBUGREGS, sizeof(struct kvm_debugregs),
 	  KVM_CAP_DEBUGREGS, { FIELD(kvm_debugregs, flags), FIELD(kvm_debugregs, reserved) } },
 	{ "KVM_GET_VCPU_EVENTS", false, KVM_GET_VCPU_EVENTS, sizeof(struct kvm_vcpu_events),
-	  KVM_CAP_VCPU_EVENTS, { FIELD(kvm_vcpu_events, nmi.pad), FIELD(kvm_vcpu_events, reserved) } },
-	{ "KVM_GET_MP_STATE", false, KVM_GET_MP_STATE, sizeof(struct kvm_mp_state), ALWAYS, { { 0 } } },
+	  KVM_CAP_VCPU_EVENTS,
+	  { FIELD(kvm_vcpu_events, nmi.pad), FIELD(kvm_vcpu_events, reserved) } },
+	{ "KVM_GET_MP_STATE", false, KVM_GET_MP_STATE, sizeof(struct kvm_mp_state), ALWAYS,
+	  { { 0 } } },
 	{ "KVM_GET_LAPIC", false, KVM_GET_LAPIC, sizeof(struct kvm_lapic_state), ALWAYS,
 	  { { 0x00, 32 }, { 0x24, 12 }, { 0x34, 12 }, { 0x3f4, 12 } } },
 	{ "KVM_GET_CLOCK", true, KVM_GET_CLOCK, sizeof(struct kvm_clock_data), KVM_CAP_ADJUST_CLOCK,
@@ -114,7 +118,8 @@ static void test_xsave2(struct machine *m)
 	memset(b, 0xaa, size + PAGE);
 	check_errno(ioctl(m->vcpu, KVM_GET_XSAVE2, a), 0, "KVM_GET_XSAVE2");
 	ioctl(m->vcpu, KVM_GET_XSAVE2, b);
-	check(size >= 4096 && !unwritten(a, b, size), "KVM_GET_XSAVE2: all %d bytes are defined", size);
+	check(size >= 4096 && !unwritten(a, b, size),
+	      "KVM_GET_XSAVE2: all %d bytes are defined", size);
 	check(a[size] == 0x55, "KVM_GET_XSAVE2: nothing is written beyond it");
 	free(a);
 	free(b);
@@ -174,7 +179,8 @@ static void test_run_page(void)
 	size_t head = offsetof(struct kvm_run, s);
 
 	check(all_zero((uint8_t *)m.run + head + sizeof(m.run->s),
-		       PAGE - head - sizeof(m.run->s)), "struct kvm_run's page starts with nothing in it");
+		       PAGE - head - sizeof(m.run->s)),
+	      "struct kvm_run's page starts with nothing in it");
 	machine_free(&m);
 }
 

@@ -23,7 +23,8 @@ static void test_device(void)
 	int fd = open_device();
 
 	check(ioctl(fd, KVM_GET_API_VERSION, 0) == 12, "KVM_GET_API_VERSION is 12");
-	check_errno(ioctl(fd, KVM_GET_API_VERSION, 1), EINVAL, "KVM_GET_API_VERSION refuses an argument");
+	check_errno(ioctl(fd, KVM_GET_API_VERSION, 1), EINVAL,
+		    "KVM_GET_API_VERSION refuses an argument");
 	check_errno(ioctl(fd, KVM_GET_VCPU_MMAP_SIZE, 1), EINVAL,
 		    "KVM_GET_VCPU_MMAP_SIZE refuses an argument");
 	check(ioctl(fd, KVM_GET_VCPU_MMAP_SIZE, 0) >= (int)sizeof(struct kvm_run),
@@ -83,7 +84,8 @@ static void test_enable_cap(void)
 	machine_free(&m);
 
 	m = machine_without_irqchip();
-	check_errno(ioctl(m.vm, KVM_ENABLE_CAP, &split), EEXIST, "split irqchip after a vCPU: EEXIST");
+	check_errno(ioctl(m.vm, KVM_ENABLE_CAP, &split), EEXIST,
+		    "split irqchip after a vCPU: EEXIST");
 	machine_free(&m);
 	m = machine_new(STAGE_VCPU);
 	cap = (struct kvm_enable_cap){ .cap = ABSENT_CAP };
@@ -109,7 +111,8 @@ static void test_create_vcpu(void)
 		    "KVM_CREATE_VCPU refuses id 2^31");
 	fd = ioctl(m.vm, KVM_CREATE_VCPU, 3UL);
 	check_errno(fd, 0, "KVM_CREATE_VCPU takes ids in any order");
-	check_errno(ioctl(m.vm, KVM_CREATE_VCPU, 3UL), EEXIST, "KVM_CREATE_VCPU of an id twice: EEXIST");
+	check_errno(ioctl(m.vm, KVM_CREATE_VCPU, 3UL), EEXIST,
+		    "KVM_CREATE_VCPU of an id twice: EEXIST");
 	close(fd);
 	check_errno(ioctl(m.vm, KVM_CREATE_VCPU, 3UL), EEXIST,
 		    "closing a vCPU does not free its id while the VM lives");
@@ -154,18 +157,21 @@ static void test_routing(void)
 	struct machine m = machine_new(STAGE_VM);
 	unsigned int i;
 
-	check_errno(set_routing(m.vm, 1, 0, &msi), EINVAL, "KVM_SET_GSI_ROUTING without an irqchip: EINVAL");
+	check_errno(set_routing(m.vm, 1, 0, &msi), EINVAL,
+		    "KVM_SET_GSI_ROUTING without an irqchip: EINVAL");
 	machine_free(&m);
 	m = machine_new(STAGE_SPLIT);
 	check_errno(set_routing(m.vm, 1, 1, &msi), EINVAL, "KVM_SET_GSI_ROUTING refuses flags");
 	check_errno(set_routing(m.vm, MAX_ROUTES + 1, 0, &msi), EINVAL,
 		    "KVM_SET_GSI_ROUTING refuses one entry too many");
-	check_errno(set_routing(m.vm, ~0U, 0, &msi), EINVAL, "KVM_SET_GSI_ROUTING refuses -1 entries");
+	check_errno(set_routing(m.vm, ~0U, 0, &msi), EINVAL,
+		    "KVM_SET_GSI_ROUTING refuses -1 entries");
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
 		check_errno(set_routing(m.vm, 1, 0, &rows[i].entry), EINVAL,
 			    "KVM_SET_GSI_ROUTING refuses %s", rows[i].name);
 	check_errno(set_routing(m.vm, 0, 0, NULL), 0, "KVM_SET_GSI_ROUTING with no entries");
-	check_errno(set_routing(m.vm, MAX_ROUTES, 0, &msi), 0, "KVM_SET_GSI_ROUTING, as many as may be");
+	check_errno(set_routing(m.vm, MAX_ROUTES, 0, &msi), 0,
+		    "KVM_SET_GSI_ROUTING, as many as may be");
 	machine_free(&m);
 }
 
@@ -205,7 +211,8 @@ static void test_irqfd(void)
 			    rows[i].name);
 	}
 	irqfd = (struct kvm_irqfd){ .fd = event, .gsi = ~0U };
-	check_either(ioctl(m.vm, KVM_IRQFD, &irqfd), 0, EINVAL, "KVM_IRQFD of a GSI that cannot be");
+	check_either(ioctl(m.vm, KVM_IRQFD, &irqfd), 0, EINVAL,
+		     "KVM_IRQFD of a GSI that cannot be");
 	check(eventfd_write(event, 1) == 0, "and a signal to it does no harm");
 	irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN;
 	ioctl(m.vm, KVM_IRQFD, &irqfd);
@@ -217,7 +224,8 @@ static void test_irqfd(void)
 	check(eventfd_write(event, 1) == 0, "an irqfd can be signalled with no route and no vCPU");
 	irqfd = (struct kvm_irqfd){ .fd = event, .gsi = 4, .flags = KVM_IRQFD_FLAG_DEASSIGN };
 	check_errno(ioctl(m.vm, KVM_IRQFD, &irqfd), 0, "KVM_IRQFD takes it back");
-	check_errno(ioctl(m.vm, KVM_IRQFD, &irqfd), 0, "taking back what is not assigned is no error");
+	check_errno(ioctl(m.vm, KVM_IRQFD, &irqfd), 0,
+		    "taking back what is not assigned is no error");
 	irqfd.flags = 0;
 	check_errno(ioctl(m.vm, KVM_IRQFD, &irqfd), 0, "KVM_IRQFD again");
 	machine_free(&m);
@@ -235,7 +243,8 @@ static void test_ioeventfd(void)
 		struct kvm_ioeventfd e;
 		int want;
 	} rows[] = {
-		{ "unknown flags", { .addr = 0x1000, .len = 4, .fd = event, .flags = 0x80 }, EINVAL },
+		{ "unknown flags",
+		  { .addr = 0x1000, .len = 4, .fd = event, .flags = 0x80 }, EINVAL },
 		{ "length 3", { .addr = 0x1000, .len = 3, .fd = event }, EINVAL },
 		{ "length 16", { .addr = 0x1000, .len = 16, .fd = event }, EINVAL },
 		{ "a closed fd", { .addr = 0x1000, .len = 4, .fd = 999 }, EBADF },
@@ -253,7 +262,8 @@ static void test_ioeventfd(void)
 
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		e = rows[i].e;
-		check_errno(ioctl(m.vm, KVM_IOEVENTFD, &e), rows[i].want, "KVM_IOEVENTFD refuses %s",
+		check_errno(ioctl(m.vm, KVM_IOEVENTFD, &e), rows[i].want,
+			    "KVM_IOEVENTFD refuses %s",
 			    rows[i].name);
 	}
 	e = (struct kvm_ioeventfd){ .addr = 0x10000000, .len = 4, .fd = event, .datamatch = 7,
@@ -275,11 +285,14 @@ static void test_msi(void)
 	struct kvm_irq_level level = { .irq = 4, .level = 1 };
 	struct machine m = machine_new(STAGE_VM);
 
-	check_errno(ioctl(m.vm, KVM_SIGNAL_MSI, &msi), EINVAL, "KVM_SIGNAL_MSI without an irqchip: EINVAL");
-	check_errno(ioctl(m.vm, KVM_IRQ_LINE, &level), ENXIO, "KVM_IRQ_LINE without an irqchip: ENXIO");
+	check_errno(ioctl(m.vm, KVM_SIGNAL_MSI, &msi), EINVAL,
+		    "KVM_SIGNAL_MSI without an irqchip: EINVAL");
+	check_errno(ioctl(m.vm, KVM_IRQ_LINE, &level), ENXIO,
+		    "KVM_IRQ_LINE without an irqchip: ENXIO");
 	machine_free(&m);
 	m = machine_new(STAGE_SPLIT);
-	check(ioctl(m.vm, KVM_SIGNAL_MSI, &msi) <= 0, "KVM_SIGNAL_MSI with no vCPU is delivered to nobody");
+	check(ioctl(m.vm, KVM_SIGNAL_MSI, &msi) <= 0,
+	      "KVM_SIGNAL_MSI with no vCPU is delivered to nobody");
 	msi.flags = 0x80;
 	check_errno(ioctl(m.vm, KVM_SIGNAL_MSI, &msi), EINVAL, "KVM_SIGNAL_MSI refuses flags");
 	level.irq = ~0U;
@@ -346,8 +359,11 @@ static void test_msr_filter(void)
 		check_errno(ioctl(m.vm, KVM_X86_SET_MSR_FILTER, &filter), rows[i].want,
 			    "KVM_X86_SET_MSR_FILTER refuses %s", rows[i].name);
 	}
-	filter = (struct kvm_msr_filter){ .ranges[0] = { .flags = 3, .nmsrs = 0x3000, .bitmap = bitmap } };
-	check_errno(ioctl(m.vm, KVM_X86_SET_MSR_FILTER, &filter), 0, "KVM_X86_SET_MSR_FILTER, the largest range");
+	filter = (struct kvm_msr_filter){
+		.ranges[0] = { .flags = 3, .nmsrs = 0x3000, .bitmap = bitmap },
+	};
+	check_errno(ioctl(m.vm, KVM_X86_SET_MSR_FILTER, &filter), 0,
+		    "KVM_X86_SET_MSR_FILTER, the largest range");
 	filter = (struct kvm_msr_filter){ .flags = KVM_MSR_FILTER_DEFAULT_DENY };
 	check_errno(ioctl(m.vm, KVM_X86_SET_MSR_FILTER, &filter), EINVAL,
 		    "KVM_X86_SET_MSR_FILTER refuses to deny all without a range");

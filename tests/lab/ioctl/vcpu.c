@@ -33,7 +33,8 @@ struct msr_buffer {
 	struct kvm_msr_entry entries[MAX_MSRS + 1];
 };
 
-static const uint8_t code_out_hlt[] = { 0xe6, 0x80, 0xe6, 0x80, 0xf4 };	/* out %al, $0x80 twice; hlt */
+/* out %al, $0x80, twice; hlt */
+static const uint8_t code_out_hlt[] = { 0xe6, 0x80, 0xe6, 0x80, 0xf4 };
 
 static void supported_cpuid(struct machine *m, struct cpuid_buffer *cpuid)
 {
@@ -62,14 +63,18 @@ static void test_cpuid(void)
 
 	check_errno(ioctl(m.vcpu, KVM_SET_CPUID2, &cpuid), 0, "KVM_SET_CPUID2 with no entries");
 	cpuid.nent = MAX_CPUID + 1;
-	check_errno(ioctl(m.vcpu, KVM_SET_CPUID2, &cpuid), E2BIG, "KVM_SET_CPUID2 with one too many: E2BIG");
+	check_errno(ioctl(m.vcpu, KVM_SET_CPUID2, &cpuid), E2BIG,
+		    "KVM_SET_CPUID2 with one too many: E2BIG");
 	cpuid.nent = ~0U;
-	check_errno(ioctl(m.vcpu, KVM_SET_CPUID2, &cpuid), E2BIG, "KVM_SET_CPUID2 with -1 entries: E2BIG");
+	check_errno(ioctl(m.vcpu, KVM_SET_CPUID2, &cpuid), E2BIG,
+		    "KVM_SET_CPUID2 with -1 entries: E2BIG");
 	supported_cpuid(&m, &cpuid);
 	n = cpuid.nent;
-	check_errno(ioctl(m.vcpu, KVM_SET_CPUID2, &cpuid), 0, "KVM_SET_CPUID2 with what is supported");
+	check_errno(ioctl(m.vcpu, KVM_SET_CPUID2, &cpuid), 0,
+		    "KVM_SET_CPUID2 with what is supported");
 	back.nent = 1;
-	check_errno(ioctl(m.vcpu, KVM_GET_CPUID2, &back), E2BIG, "KVM_GET_CPUID2 with too little room: E2BIG");
+	check_errno(ioctl(m.vcpu, KVM_GET_CPUID2, &back), E2BIG,
+		    "KVM_GET_CPUID2 with too little room: E2BIG");
 	back.nent = MAX_CPUID;
 	check_errno(ioctl(m.vcpu, KVM_GET_CPUID2, &back), 0, "KVM_GET_CPUID2");
 	check(same_leaves(&back, &cpuid, n), "KVM_GET_CPUID2 gives the leaves that were set");
@@ -80,7 +85,8 @@ static void test_cpuid(void)
 	ioctl(m.vcpu, KVM_SET_CPUID2, &cpuid);
 	machine_code(&m, code_out_hlt, sizeof(code_out_hlt));
 	check(!machine_run(&m) && m.run->exit_reason == KVM_EXIT_IO, "the vCPU runs");
-	check_errno(ioctl(m.vcpu, KVM_SET_CPUID2, &cpuid), 0, "the same CPUID may be set after KVM_RUN");
+	check_errno(ioctl(m.vcpu, KVM_SET_CPUID2, &cpuid), 0,
+		    "the same CPUID may be set after KVM_RUN");
 	cpuid.nent--;
 	check_errno(ioctl(m.vcpu, KVM_SET_CPUID2, &cpuid), EINVAL, "another CPUID may not");
 	machine_free(&m);
@@ -102,10 +108,14 @@ static void test_msrs(void)
 		b.entries[i].index = MSR_STAR;
 	check(msrs(&m, KVM_GET_MSRS, &b, 0) == 0, "KVM_GET_MSRS of none gives 0");
 	check(msrs(&m, KVM_SET_MSRS, &b, 0) == 0, "KVM_SET_MSRS of none gives 0");
-	check(msrs(&m, KVM_GET_MSRS, &b, MAX_MSRS - 1) == MAX_MSRS - 1, "KVM_GET_MSRS of as many as may be");
-	check(msrs(&m, KVM_SET_MSRS, &b, MAX_MSRS - 1) == MAX_MSRS - 1, "KVM_SET_MSRS of as many as may be");
-	check_errno(msrs(&m, KVM_GET_MSRS, &b, MAX_MSRS), E2BIG, "KVM_GET_MSRS of one too many: E2BIG");
-	check_errno(msrs(&m, KVM_SET_MSRS, &b, MAX_MSRS), E2BIG, "KVM_SET_MSRS of one too many: E2BIG");
+	check(msrs(&m, KVM_GET_MSRS, &b, MAX_MSRS - 1) == MAX_MSRS - 1,
+	      "KVM_GET_MSRS of as many as may be");
+	check(msrs(&m, KVM_SET_MSRS, &b, MAX_MSRS - 1) == MAX_MSRS - 1,
+	      "KVM_SET_MSRS of as many as may be");
+	check_errno(msrs(&m, KVM_GET_MSRS, &b, MAX_MSRS), E2BIG,
+		    "KVM_GET_MSRS of one too many: E2BIG");
+	check_errno(msrs(&m, KVM_SET_MSRS, &b, MAX_MSRS), E2BIG,
+		    "KVM_SET_MSRS of one too many: E2BIG");
 	check_errno(msrs(&m, KVM_GET_MSRS, &b, ~0U), E2BIG, "KVM_GET_MSRS of -1: E2BIG");
 	check_errno(msrs(&m, KVM_SET_MSRS, &b, ~0U), E2BIG, "KVM_SET_MSRS of -1: E2BIG");
 
@@ -152,7 +162,8 @@ static void test_msr_list(void)
 	supported_cpuid(&m, &cpuid);
 	ioctl(m.vcpu, KVM_SET_CPUID2, &cpuid);
 	bad = restore_list(&m);
-	check(!bad, "every MSR of KVM_GET_MSR_INDEX_LIST can be saved and restored (%d cannot)", bad);
+	check(!bad,
+	      "every MSR of KVM_GET_MSR_INDEX_LIST can be saved and restored (%d cannot)", bad);
 	machine_free(&m);
 }
 
@@ -204,19 +215,22 @@ static void test_sregs(void)
 		s.cr8 ^= sregs_rows[i].cr8;
 		s.efer ^= sregs_rows[i].efer;
 		s.apic_base ^= sregs_rows[i].apic_base;
-		check_errno(ioctl(m.vcpu, KVM_SET_SREGS, &s), sregs_rows[i].want, "KVM_SET_SREGS: %s",
+		check_errno(ioctl(m.vcpu, KVM_SET_SREGS, &s), sregs_rows[i].want,
+			    "KVM_SET_SREGS: %s",
 			    sregs_rows[i].name);
 		ioctl(m.vcpu, KVM_SET_SREGS, &reset);
 	}
 	ioctl(m.vcpu, KVM_GET_SREGS, &after);
-	check(!memcmp(&after, &reset, sizeof(after)), "KVM_SET_SREGS then KVM_GET_SREGS is what was set");
+	check(!memcmp(&after, &reset, sizeof(after)),
+	      "KVM_SET_SREGS then KVM_GET_SREGS is what was set");
 	if (!has_cap(KVM_CAP_SREGS2)) {
 		skip("KVM_CAP_SREGS2");
 	} else {
 		ioctl(m.vcpu, KVM_GET_SREGS2, &s2);
 		check_errno(ioctl(m.vcpu, KVM_SET_SREGS2, &s2), 0, "KVM_SET_SREGS2");
 		s2.flags = 0x80;
-		check_errno(ioctl(m.vcpu, KVM_SET_SREGS2, &s2), EINVAL, "KVM_SET_SREGS2 refuses flags");
+		check_errno(ioctl(m.vcpu, KVM_SET_SREGS2, &s2), EINVAL,
+			    "KVM_SET_SREGS2 refuses flags");
 	}
 	machine_free(&m);
 }
@@ -257,7 +271,8 @@ static void test_events(void)
 	e.nmi.pending = 1;
 	check_errno(ioctl(m.vcpu, KVM_SET_VCPU_EVENTS, &e), 0, "KVM_SET_VCPU_EVENTS: NMI");
 	ioctl(m.vcpu, KVM_GET_VCPU_EVENTS, &e);
-	check(e.nmi.pending == 1 && !e.exception.injected, "KVM_GET_VCPU_EVENTS gives it back alone");
+	check(e.nmi.pending == 1 && !e.exception.injected,
+	      "KVM_GET_VCPU_EVENTS gives it back alone");
 	machine_free(&m);
 }
 
@@ -267,13 +282,16 @@ static void test_debug_state(void)
 	struct kvm_debugregs d = { .dr6 = 0xffff0ff0, .dr7 = 0x400 };
 
 	d.flags = 1;
-	check_errno(ioctl(m.vcpu, KVM_SET_DEBUGREGS, &d), EINVAL, "KVM_SET_DEBUGREGS refuses flags");
+	check_errno(ioctl(m.vcpu, KVM_SET_DEBUGREGS, &d), EINVAL,
+		    "KVM_SET_DEBUGREGS refuses flags");
 	d.flags = 0;
 	d.dr6 = 1ULL << 32;
-	check_errno(ioctl(m.vcpu, KVM_SET_DEBUGREGS, &d), EINVAL, "KVM_SET_DEBUGREGS refuses DR6 beyond 32 bits");
+	check_errno(ioctl(m.vcpu, KVM_SET_DEBUGREGS, &d), EINVAL,
+		    "KVM_SET_DEBUGREGS refuses DR6 beyond 32 bits");
 	d.dr6 = 0xffff0ff0;
 	d.dr7 = 1ULL << 32;
-	check_errno(ioctl(m.vcpu, KVM_SET_DEBUGREGS, &d), EINVAL, "KVM_SET_DEBUGREGS refuses DR7 beyond 32 bits");
+	check_errno(ioctl(m.vcpu, KVM_SET_DEBUGREGS, &d), EINVAL,
+		    "KVM_SET_DEBUGREGS refuses DR7 beyond 32 bits");
 	machine_free(&m);
 }
 
@@ -301,17 +319,21 @@ static void test_extended_state(void)
 	check_errno(ioctl(m.vcpu, KVM_SET_XCRS, &x), EINVAL, "KVM_SET_XCRS refuses flags");
 	x.flags = 0;
 	x.xcrs[0].value = 0;
-	check_errno(ioctl(m.vcpu, KVM_SET_XCRS, &x), EINVAL, "KVM_SET_XCRS refuses XCR0 without x87");
+	check_errno(ioctl(m.vcpu, KVM_SET_XCRS, &x), EINVAL,
+		    "KVM_SET_XCRS refuses XCR0 without x87");
 	x.xcrs[0].value = 1ULL << 62 | 1;
-	check_errno(ioctl(m.vcpu, KVM_SET_XCRS, &x), EINVAL, "KVM_SET_XCRS refuses unknown features");
+	check_errno(ioctl(m.vcpu, KVM_SET_XCRS, &x), EINVAL,
+		    "KVM_SET_XCRS refuses unknown features");
 	ioctl(m.vcpu, KVM_GET_XSAVE, &xsave);
 	check_errno(ioctl(m.vcpu, KVM_SET_XSAVE, &xsave), 0, "KVM_SET_XSAVE");
 	xsave.region[512 / 4 + 1] = 1U << 30;	/* XSTATE_BV, upper half */
-	check_errno(ioctl(m.vcpu, KVM_SET_XSAVE, &xsave), EINVAL, "KVM_SET_XSAVE refuses unknown features");
+	check_errno(ioctl(m.vcpu, KVM_SET_XSAVE, &xsave), EINVAL,
+		    "KVM_SET_XSAVE refuses unknown features");
 	ioctl(m.vcpu, KVM_GET_XSAVE, &xsave);
 	xsave.region[24 / 4] = 0xffffffff;	/* MXCSR */
 	xsave.region[512 / 4] |= 2;
-	check_errno(ioctl(m.vcpu, KVM_SET_XSAVE, &xsave), EINVAL, "KVM_SET_XSAVE refuses a bad MXCSR");
+	check_errno(ioctl(m.vcpu, KVM_SET_XSAVE, &xsave), EINVAL,
+		    "KVM_SET_XSAVE refuses a bad MXCSR");
 	machine_free(&m);
 }
 
@@ -327,7 +349,8 @@ static void test_interrupts(void)
 	check_errno(ioctl(m.vcpu, KVM_INTERRUPT, &irq), EINVAL, "KVM_INTERRUPT refuses vector -1");
 	irq.irq = 0x20;
 	check_errno(ioctl(m.vcpu, KVM_INTERRUPT, &irq), 0, "KVM_INTERRUPT with a split irqchip");
-	check_errno(ioctl(m.vcpu, KVM_INTERRUPT, &irq), EEXIST, "a second one before it is taken: EEXIST");
+	check_errno(ioctl(m.vcpu, KVM_INTERRUPT, &irq), EEXIST,
+		    "a second one before it is taken: EEXIST");
 	check_errno(ioctl(m.vcpu, KVM_SET_MP_STATE, &mp), EINVAL, "KVM_SET_MP_STATE refuses 99");
 	mp.mp_state = ~0U;
 	check_errno(ioctl(m.vcpu, KVM_SET_MP_STATE, &mp), EINVAL, "KVM_SET_MP_STATE refuses -1");
@@ -336,8 +359,10 @@ static void test_interrupts(void)
 
 	m = machine_without_irqchip();
 	memset(&lapic, 0, sizeof(lapic));
-	check_errno(ioctl(m.vcpu, KVM_GET_LAPIC, &lapic), EINVAL, "KVM_GET_LAPIC without one: EINVAL");
-	check_errno(ioctl(m.vcpu, KVM_SET_LAPIC, &lapic), EINVAL, "KVM_SET_LAPIC without one: EINVAL");
+	check_errno(ioctl(m.vcpu, KVM_GET_LAPIC, &lapic), EINVAL,
+		    "KVM_GET_LAPIC without one: EINVAL");
+	check_errno(ioctl(m.vcpu, KVM_SET_LAPIC, &lapic), EINVAL,
+		    "KVM_SET_LAPIC without one: EINVAL");
 	mp.mp_state = KVM_MP_STATE_SIPI_RECEIVED;
 	check_errno(ioctl(m.vcpu, KVM_SET_MP_STATE, &mp), EINVAL,
 		    "KVM_SET_MP_STATE without an APIC refuses what needs one");
@@ -349,11 +374,14 @@ static void test_signal_mask(void)
 	struct machine m = machine_new(STAGE_VCPU);
 	struct { struct kvm_signal_mask head; uint8_t bits[16]; } mask = { .head.len = 4 };
 
-	check_errno(ioctl(m.vcpu, KVM_SET_SIGNAL_MASK, &mask), EINVAL, "KVM_SET_SIGNAL_MASK refuses 4 bytes");
+	check_errno(ioctl(m.vcpu, KVM_SET_SIGNAL_MASK, &mask), EINVAL,
+		    "KVM_SET_SIGNAL_MASK refuses 4 bytes");
 	mask.head.len = 16;
-	check_errno(ioctl(m.vcpu, KVM_SET_SIGNAL_MASK, &mask), EINVAL, "KVM_SET_SIGNAL_MASK refuses 16 bytes");
+	check_errno(ioctl(m.vcpu, KVM_SET_SIGNAL_MASK, &mask), EINVAL,
+		    "KVM_SET_SIGNAL_MASK refuses 16 bytes");
 	mask.head.len = ~0U;
-	check_errno(ioctl(m.vcpu, KVM_SET_SIGNAL_MASK, &mask), EINVAL, "KVM_SET_SIGNAL_MASK refuses -1 bytes");
+	check_errno(ioctl(m.vcpu, KVM_SET_SIGNAL_MASK, &mask), EINVAL,
+		    "KVM_SET_SIGNAL_MASK refuses -1 bytes");
 	mask.head.len = 8;
 	check_errno(ioctl(m.vcpu, KVM_SET_SIGNAL_MASK, &mask), 0, "KVM_SET_SIGNAL_MASK of 8 bytes");
 	check_errno(ioctl(m.vcpu, KVM_SET_SIGNAL_MASK, NULL), 0, "KVM_SET_SIGNAL_MASK of none");
@@ -372,11 +400,14 @@ static void test_mce(void)
 	}
 	ioctl(m.kvm, KVM_X86_GET_MCE_CAP_SUPPORTED, &supported);
 	cap = 0;
-	check_errno(ioctl(m.vcpu, KVM_X86_SETUP_MCE, &cap), EINVAL, "KVM_X86_SETUP_MCE refuses no banks");
+	check_errno(ioctl(m.vcpu, KVM_X86_SETUP_MCE, &cap), EINVAL,
+		    "KVM_X86_SETUP_MCE refuses no banks");
 	cap = 255;
-	check_errno(ioctl(m.vcpu, KVM_X86_SETUP_MCE, &cap), EINVAL, "KVM_X86_SETUP_MCE refuses 255 banks");
+	check_errno(ioctl(m.vcpu, KVM_X86_SETUP_MCE, &cap), EINVAL,
+		    "KVM_X86_SETUP_MCE refuses 255 banks");
 	cap = 10 | 1ULL << 60;
-	check_errno(ioctl(m.vcpu, KVM_X86_SETUP_MCE, &cap), EINVAL, "KVM_X86_SETUP_MCE refuses what is unsupported");
+	check_errno(ioctl(m.vcpu, KVM_X86_SETUP_MCE, &cap), EINVAL,
+		    "KVM_X86_SETUP_MCE refuses what is unsupported");
 	cap = 10 | (supported & ~0xffULL);
 	check_errno(ioctl(m.vcpu, KVM_X86_SETUP_MCE, &cap), 0, "KVM_X86_SETUP_MCE with 10 banks");
 	machine_free(&m);
@@ -397,7 +428,8 @@ static void test_run(void)
 	m = machine_new(STAGE_VCPU);
 	check(!machine_run(&m) && (m.run->exit_reason == KVM_EXIT_INTERNAL_ERROR ||
 				   m.run->exit_reason == KVM_EXIT_SHUTDOWN),
-	      "KVM_RUN as created, with nothing at the reset vector, ends (%u)", m.run->exit_reason);
+	      "KVM_RUN as created, with nothing at the reset vector, ends (%u)",
+	      m.run->exit_reason);
 	machine_free(&m);
 
 	m = machine_new(STAGE_VCPU);
