@@ -54,6 +54,7 @@ enum { EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_UD = 6, EXC_DF = 8, 
 #define CR4_DE			(1UL << 3)
 #define CR4_OSFXSR		(1UL << 9)
 #define CR4_OSXSAVE		(1UL << 18)
+#define CR4_SMEP		(1UL << 20)
 
 #define EFER_SCE		(1UL << 0)
 #define EFER_LMA		(1UL << 10)

@@ -157,10 +157,16 @@ static bool inject_nmi(struct vcpu *v)
 	return true;
 }
 
+/* The VMM's PIC is heard: there is no APIC in the kernel, or it lets ExtINT through. */
+static bool accepts_extint(struct vcpu *v)
+{
+	return !v->apic.present || lapic_accepts_extint(v);
+}
+
 /* The vector to deliver next, -1 if none: the VMM's PIC first (it has no priority to lose), then the APIC. */
 static int next_interrupt(struct vcpu *v)
 {
-	if (v->ev.extint >= 0 && (!v->apic.present || lapic_accepts_extint(v)))
+	if (v->ev.extint >= 0 && accepts_extint(v))
 		return v->ev.extint;
 	return v->apic.present ? lapic_pending_vector(v) : -1;
 }
@@ -168,7 +174,7 @@ static int next_interrupt(struct vcpu *v)
 /* @vector comes from the VMM's PIC, not from the APIC. */
 static bool is_extint(struct vcpu *v, int vector)
 {
-	return vector == v->ev.extint && (!v->apic.present || lapic_accepts_extint(v));
+	return vector == v->ev.extint && accepts_extint(v);
 }
 
 /*
@@ -185,7 +191,7 @@ static void offer_interrupt(struct vcpu *v)
 			lapic_offer(v, vector);
 		host_trace_inj_virq(vector);
 		vendor_offer_interrupt(v, vector);
-	} else if (v->run->request_interrupt_window) {
+	} else if (v->run->request_interrupt_window && accepts_extint(v)) {
 		vendor_open_interrupt_window(v);
 	} else {
 		vendor_withdraw_interrupt(v);
@@ -254,7 +260,7 @@ bool event_ready_for_extint(struct vcpu *v)
 
 	if (ev->exception.pending || ev->exception.injected || ev->nmi_injected || ev->interrupt.injected || ev->extint >= 0)
 		return false;
-	if (v->apic.present && (!lapic_accepts_extint(v) || lapic_pending_vector(v) >= 0))
+	if (!accepts_extint(v) || (v->apic.present && lapic_pending_vector(v) >= 0))
 		return false;
 	return vendor_interrupt_allowed(v);
 }

@@ -8,6 +8,7 @@
 #include "machine.h"
 
 #define PAGE_SIZE	4096ull
+#define LARGE_SIZE	(512 * PAGE_SIZE)
 #define MAX_CPUID	256
 
 u64 machine_now_ns = 1000000000;
@@ -18,9 +19,19 @@ bool machine_la57, machine_tsc_stable = true;
 static struct { u32 leaf, sub, regs[4]; } cpuid_table[MAX_CPUID];
 static u32 nr_cpuid;
 
+struct machine_cpu machine_cpu;
+void (*machine_blocked)(struct vcpu *v);
+static struct asid_cpu asids = { .nr = 8, .next = 8 };
+
 static struct machine *to_machine(struct vm *vm)
 {
 	return (struct machine *)vm;
+}
+
+static void may_sleep(void)
+{
+	if (machine_cpu.preempt_off || machine_cpu.irqs_off)
+		abort();
 }
 
 static void *page_alloc(size_t size)
@@ -132,6 +143,7 @@ int host_guest_read(struct vm *vm, u64 gpa, void *data, u32 len)
 {
 	struct machine *m = to_machine(vm);
 
+	may_sleep();
 	if (!in_memory(m, gpa, len))
 		return -EFAULT;
 	memcpy(data, m->mem + (gpa - m->mem_base), len);
@@ -142,6 +154,7 @@ int host_guest_write(struct vm *vm, u64 gpa, const void *data, u32 len)
 {
 	struct machine *m = to_machine(vm);
 
+	may_sleep();
 	if (!writable(m, gpa, len))
 		return -EFAULT;
 	memcpy(m->mem + (gpa - m->mem_base), data, len);
@@ -166,18 +179,36 @@ int host_guest_cmpxchg(struct vm *vm, u64 gpa, u64 old, u64 new, u32 len)
 	return 0;
 }
 
+/* The 2 MiB around @gfn are all memory and all writable, or all not. */
+static bool large_around(struct machine *m, u64 gfn)
+{
+	u64 start = gfn / 512 * LARGE_SIZE;
+	bool read_only = start >= m->ro_start && start + LARGE_SIZE <= m->ro_end;
+
+	return in_memory(m, start, LARGE_SIZE) && (read_only || writable(m, start, LARGE_SIZE));
+}
+
 int host_gfn_to_page(struct vm *vm, u64 gfn, bool write, struct host_page *page)
 {
 	struct machine *m = to_machine(vm);
 
+	may_sleep();
+	if (m->mmu_locked)
+		abort();
+	if (m->page_error)
+		return m->page_error;
 	if (gfn > U64_MAX / PAGE_SIZE || !in_memory(m, gfn * PAGE_SIZE, PAGE_SIZE))
 		return -ENOENT;
 	page->writable = writable(m, gfn * PAGE_SIZE, PAGE_SIZE);
 	if (write && !page->writable)
 		return -EROFS;
-	page->pfn = gfn;
-	page->large = false;
+	page->pfn = gfn + m->pfn_offset;
+	page->large = m->large_pages && large_around(m, gfn);
 	page->seq = m->seq;
+	if (m->notifier_races) {
+		m->notifier_races--;
+		m->seq++;
+	}
 	return 0;
 }
 
@@ -210,15 +241,24 @@ void host_mark_dirty(struct vm *vm, u64 gfn)
 	to_machine(vm)->dirty_marks++;
 }
 
+static bool tables_left(struct machine *m)
+{
+	return !m->max_tables || m->nr_tables < m->max_tables;
+}
+
 int host_table_topup(struct vm *vm)
 {
-	return 0;
+	may_sleep();
+	return tables_left(to_machine(vm)) ? 0 : -ENOMEM;
 }
 
 u64 *host_table_alloc(struct vm *vm, u64 *pa)
 {
-	u64 *table = page_alloc(PAGE_SIZE);
+	u64 *table;
 
+	if (!tables_left(to_machine(vm)))
+		return NULL;
+	table = page_alloc(PAGE_SIZE);
 	to_machine(vm)->nr_tables++;
 	*pa = (uintptr_t)table;
 	return table;
@@ -308,12 +348,69 @@ void host_kick(struct vcpu *v)
 
 void host_block(struct vcpu *v)
 {
+	may_sleep();
 	machine_of(v)->blocks++;
+	if (machine_blocked)
+		machine_blocked(v);
 }
 
 bool host_signal_pending(void) { return machine_signal; }
 
+/* --- The way into the guest. --- */
+
+static void set_off(bool *off, bool now)
+{
+	if (*off == now)
+		abort();
+	*off = now;
+}
+
+void host_preempt_disable(void) { set_off(&machine_cpu.preempt_off, true); }
+void host_preempt_enable(void) { set_off(&machine_cpu.preempt_off, false); }
+void host_irq_disable(void) { set_off(&machine_cpu.irqs_off, true); }
+void host_irq_enable(void) { set_off(&machine_cpu.irqs_off, false); }
+void host_xstate_enter(struct vcpu *v) { set_off(&machine_cpu.in_guest_xstate, true); }
+void host_xstate_exit(struct vcpu *v) { set_off(&machine_cpu.in_guest_xstate, false); }
+
+bool host_work_pending(void) { return machine_signal || machine_cpu.work; }
+
+int host_handle_work(struct vcpu *v)
+{
+	may_sleep();
+	machine_cpu.work = false;
+	return machine_signal ? -EINTR : 0;
+}
+
+void host_debug_load(const u64 dr[4])
+{
+	memcpy(machine_cpu.dr, dr, sizeof(machine_cpu.dr));
+	machine_cpu.debug_loads++;
+}
+
+void host_debug_save(u64 dr[4])
+{
+	memcpy(dr, machine_cpu.dr, sizeof(machine_cpu.dr));
+}
+
+void host_machine_check(void) { machine_cpu.machine_checks++; }
+
+void host_yield(void)
+{
+	may_sleep();
+	machine_cpu.yields++;
+}
+
+void host_scan_ioapic_routes(struct vcpu *v, u64 eoi_exit[4])
+{
+	may_sleep();
+	machine_cpu.route_scans++;
+}
+
+struct asid_cpu *host_asid_cpu(void) { return &asids; }
+
 /* --- The CPU. --- */
+
+u32 host_cpu(void) { return machine_cpu.nr; }
 
 u64 host_xfeatures(void) { return machine_xfeatures; }
 bool host_la57(void) { return machine_la57; }

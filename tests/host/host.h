@@ -129,7 +129,7 @@ bool host_signal_pending(void);
 /* --- The CPU. --- */
 
 void host_cpuid(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d);
-static inline u32 host_cpu(void) { return 0; }
+u32 host_cpu(void);
 int host_rdmsr_safe(u32 msr, u64 *value);
 static inline bool host_cpu_has_spec_ctrl(void) { return true; }
 static inline void host_branch_barrier(void) { }
@@ -137,6 +137,36 @@ static inline void host_tsc_aux_changed(struct vcpu *v) { }
 void host_flush_tlbs(struct vm *vm);
 u64 host_xfeatures(void);
 bool host_la57(void);
+
+/*
+ * The way into the guest: the fake aborts when a step is taken out of order, and when something that
+ * may sleep is called inside it.
+ */
+void host_preempt_disable(void);
+void host_preempt_enable(void);
+void host_irq_disable(void);
+void host_irq_enable(void);
+bool host_work_pending(void);
+int host_handle_work(struct vcpu *v);
+void host_xstate_enter(struct vcpu *v);
+void host_xstate_exit(struct vcpu *v);
+void host_debug_load(const u64 dr[4]);
+void host_debug_save(u64 dr[4]);
+void host_machine_check(void);
+void host_yield(void);
+void host_scan_ioapic_routes(struct vcpu *v, u64 eoi_exit[4]);
+struct asid_cpu *host_asid_cpu(void);
+static inline void host_fpu_ready(void) { }
+static inline void host_debug_restore(void) { }
+static inline void host_interrupt_window(void) { }
+static inline void host_timing_enter(void) { }
+static inline void host_timing_exit(void) { }
+static inline void host_context_enter(void) { }
+static inline void host_context_exit(void) { }
+static inline void host_guest_ran(void) { }
+static inline u64 host_save_pa(void) { return 0; }
+static inline u64 host_spec_ctrl(void) { return 0; }
+#define host_noinstr
 
 #define host_log(fmt, ...) ((void)snprintf(NULL, 0, "exeunt: " fmt "\n", ##__VA_ARGS__))
 
@@ -155,6 +185,8 @@ static inline void host_trace_apic_ipi(u32 icr_lo, u32 dest) { }
 static inline void host_trace_eoi(struct vcpu *v, u8 vector) { }
 static inline void host_trace_apic(struct vcpu *v, bool write, u32 reg, u64 val) { }
 static inline void host_trace_cpuid(u32 leaf, u32 sub, u32 a, u32 b, u32 c, u32 d, bool found) { }
+static inline void host_trace_entry(struct vcpu *v) { }
+static inline void host_trace_exit(struct vcpu *v) { }
 static inline void host_trace_page_fault(struct vcpu *v, u64 gpa, u32 error) { }
 static inline void host_trace_msr(bool write, u32 index, u64 value, bool fault) { }
 static inline void host_trace_inj_virq(u8 vector) { }

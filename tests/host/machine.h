@@ -28,6 +28,11 @@ struct machine {
 	u8 *mem;		/* guest-physical [mem_base, mem_base + mem_size) */
 	u64 mem_base, mem_size;
 	u64 ro_start, ro_end;	/* guest-physical range that is read-only; empty unless set */
+	bool large_pages;	/* the host maps guest memory by 2 MiB pages where it can */
+	u64 pfn_offset;		/* host frame = guest frame + this; a multiple of 512 for large pages */
+	int page_error;		/* not 0: what host_gfn_to_page() answers */
+	u32 notifier_races;	/* so many lookups to come are overtaken by a notifier */
+	u64 max_tables;		/* not 0: so many table pages can be had */
 	u64 seq;		/* of the notifier: host_mmu_retry() compares it */
 	bool mmu_locked;
 	u64 nr_tables;		/* pages of host_table_alloc() not yet freed */
@@ -38,6 +43,26 @@ struct machine {
 	u32 doorbells;
 	struct machine_vcpu *vcpus[VM_MAX_VCPUS];
 };
+
+/* The host's CPU, for the code around the entry. */
+struct machine_cpu {
+	u32 nr;			/* host_cpu() */
+	bool preempt_off, irqs_off;
+	bool in_guest_xstate;	/* between host_xstate_enter() and host_xstate_exit() */
+	bool work;		/* host_work_pending(), until host_handle_work() has done it */
+	u32 entries;		/* calls of svm_world_switch() */
+	u32 yields, machine_checks, route_scans, debug_loads;
+	u64 dr[4];		/* the CPU's debug registers, as host_debug_load() left them */
+};
+
+extern struct machine_cpu machine_cpu;
+/* What the CPU does between VMRUN and the exit: changes the VMCB and v->regs as the guest would. */
+extern void (*machine_guest)(struct vcpu *v);
+/* What happens while host_block() waits; NULL: nothing, it returns at once. */
+extern void (*machine_blocked)(struct vcpu *v);
+
+/* Why VMRUN would refuse this VMCB (APM vol. 2, 15.5.1), or NULL. */
+const char *machine_vmcb_problem(struct vcpu *v);
 
 /* The clock, shared by all machines of a process. host_tsc() follows it at MACHINE_TSC_KHZ. */
 extern u64 machine_now_ns;

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Shared by the programs in bench/: runs the payload `bench` (guest/bench.c) in the lab, reads its result, and names things."""
+
+import json
+import os
+import subprocess
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+DEVICES = {"kvm": "/dev/kvm", "exeunt": "/dev/exeunt"}
+LABELS = {
+    "cpuid": "CPUID",
+    "vmmcall": "VMMCALL, unknown number",
+    "rdmsr_tpr": "RDMSR of the x2APIC TPR",
+    "wrmsr_tpr": "WRMSR of the x2APIC TPR",
+    "wrmsr_icr_self": "WRMSR of the x2APIC ICR, self-IPI",
+    "wrmsr_deadline": "WRMSR of the TSC deadline",
+    "out_user": "OUT to user space and back",
+    "self_ipi": "self-IPI to its handler and back",
+}
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+class Failure(Exception):
+    """Something could not be measured; the text says why."""
+
+
+def lab(engine, command, qemu="lab", icount=False, params=(), timeout=300):
+    """Run a command in a lab machine of its own; its standard output. Its errors go to ours."""
+    line = [os.path.join(TOP, "lab", "vm"), "--engine", engine, "--qemu", qemu, "--timeout", str(timeout)]
+    if icount:
+        line.append("--icount")
+    for param in params:
+        line += ["--param", param]
+    run = subprocess.run(line + ["--"] + command, stdout=subprocess.PIPE, text=True, check=False)
+    if run.returncode:
+        raise Failure(f"{engine}: lab/vm ended with status {run.returncode}\n{run.stdout}")
+    return run.stdout
+
+
+def exit_costs(engine, samples=1000, params=(), qemu="lab", icount=True, timeout=300):
+    """The payload's result as it prints it: {"samples", "tsc_khz", "nrips", "empty", "results": [{"name", "min", ...}]}."""
+    command = [os.path.join(TOP, "guest", "run"), "--quiet", "--device", DEVICES[engine], "--timeout", str(timeout),
+               "bench", "--json", "-n", str(samples)]
+    output = lab(engine, command, qemu, icount, params, timeout)
+    try:
+        return json.loads(output[output.index("{"):])
+    except ValueError as error:
+        raise Failure(f"{engine}: no result ({error}):\n{output}") from error
+
+
+def by_name(result):
+    """{operation: {"min": ..., "median": ..., "p99": ...}}"""
+    return {row["name"]: row for row in result["results"]}
