@@ -98,18 +98,31 @@ void vcpu_put(struct host_vcpu *hv)
 void host_kick(struct vcpu *v)
 {
 	struct host_vcpu *hv = HOST_VCPU(v);
-	int cpu;
+	struct task_struct *thread;
 
 	/* swq_has_sleeper() has the barrier between what the caller wrote and what the vCPU's mode is; see engine/run.c. */
 	if (swq_has_sleeper(&hv->wait))
 		swake_up_one(&hv->wait);
 	if (READ_ONCE(v->mode) != IN_GUEST)
 		return;
-	preempt_disable();
-	cpu = READ_ONCE(hv->cpu);
-	if (cpu >= 0 && cpu != smp_processor_id())
-		smp_send_reschedule(cpu);
-	preempt_enable();
+	rcu_read_lock();
+	thread = pid_task(rcu_dereference(hv->pid), PIDTYPE_PID);
+	if (thread)
+		kick_process(thread);
+	rcu_read_unlock();
+}
+
+/* Notes which thread runs the vCPU; a VMM changes that rarely. */
+static void set_thread(struct host_vcpu *hv)
+{
+	struct pid *old = rcu_dereference_protected(hv->pid, lockdep_is_held(&hv->mutex));
+
+	if (likely(old == task_pid(current)))
+		return;
+	rcu_assign_pointer(hv->pid, get_task_pid(current, PIDTYPE_PID));
+	if (old)
+		synchronize_rcu();
+	put_pid(old);
 }
 
 void host_block(struct vcpu *v)
@@ -155,6 +168,12 @@ void vcpu_thread_init(struct host_vcpu *hv)
 	hv->timer.function = timer_fired;
 }
 
+void vcpu_thread_destroy(struct host_vcpu *hv)
+{
+	hrtimer_cancel(&hv->timer);
+	put_pid(rcu_dereference_protected(hv->pid, true));
+}
+
 /* --- KVM_RUN. --- */
 
 /* The signal mask that KVM_SET_SIGNAL_MASK asked for holds while the guest runs. */
@@ -196,6 +215,7 @@ int vcpu_ioctl_run(struct host_vcpu *hv)
 	struct vcpu *v = &hv->v;
 	int r;
 
+	set_thread(hv);
 	cpuid_freeze(&v->cpuid);
 	sigset_enter(hv);
 	fpu_load(hv);

@@ -505,7 +505,7 @@ static void forget_last(struct host_vcpu *hv)
 
 void vcpu_free(struct host_vcpu *hv)
 {
-	hrtimer_cancel(&hv->timer);
+	vcpu_thread_destroy(hv);
 	forget_last(hv);
 	vcpu_destroy(&hv->v);
 	fpu_destroy(hv);

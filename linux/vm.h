@@ -71,6 +71,7 @@ struct host_vcpu {
 	struct mutex mutex;		/* one ioctl at a time; KVM_RUN holds it */
 	struct page *run_page, *pio_page;
 	int cpu, last_cpu;		/* loaded on this one, -1: on none; and before */
+	struct pid __rcu *pid;		/* the thread in KVM_RUN last: whom a kick interrupts */
 	struct preempt_notifier preempt;
 	struct swait_queue_head wait;
 	struct hrtimer timer;
@@ -100,6 +101,8 @@ void vcpu_put(struct host_vcpu *hv);
 /* thread.c: the thread in KVM_RUN */
 int vcpu_ioctl_run(struct host_vcpu *hv);
 void vcpu_thread_init(struct host_vcpu *hv);
+/* No kick can come any more. */
+void vcpu_thread_destroy(struct host_vcpu *hv);
 
 /* memslot.c */
 int memslots_init(struct host_vm *hvm);
