@@ -18,6 +18,7 @@ LABELS = {
     "self_ipi": "self-IPI to its handler and back",
 }
 
+PAGE = os.path.join(TOP, "docs", "performance.md")
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
@@ -53,3 +54,16 @@ def exit_costs(engine, samples=1000, params=(), qemu="lab", icount=True, timeout
 def by_name(result):
     """{operation: {"min": ..., "median": ..., "p99": ...}}"""
     return {row["name"]: row for row in result["results"]}
+
+
+def write_page(maker, text):
+    """Replace what stands between the markers of docs/performance.md that name its maker."""
+    with open(PAGE, encoding="utf-8") as page:
+        old = page.read()
+    begin, end = (f"<!-- {maker}: {word} -->\n" for word in ("begin", "end"))
+    before, found, rest = old.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        raise Failure(f"{PAGE}: it has no place for {maker}")
+    with open(PAGE, "w", encoding="utf-8") as page:
+        page.write(before + begin + text + end + after)

@@ -295,16 +295,12 @@ static long set_signal_mask(struct host_vcpu *hv, struct kvm_signal_mask __user 
 static long set_vapic_addr(struct host_vcpu *hv, void __user *p)
 {
 	struct kvm_vapic_addr a;
-	u32 probe;
 
 	if (!hv->v.apic.present)
 		return -EINVAL;
 	if (copy_from_user(&a, p, sizeof(a)))
 		return -EFAULT;
-	if (a.vapic_addr && host_guest_read(&hv->hvm->vm, a.vapic_addr, &probe, sizeof(probe)))
-		return -EINVAL;
-	hv->v.apic.vapic_gpa = a.vapic_addr;
-	return 0;
+	return lapic_set_vapic(&hv->v, a.vapic_addr);
 }
 
 static long setup_mce(struct host_vcpu *hv, void __user *p)

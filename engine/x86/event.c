@@ -313,7 +313,7 @@ int event_set_state(struct vcpu *v, const struct kvm_vcpu_events *e)
 		ev->nmi_pending = min_t(u8, e->nmi.pending, 2);
 	vendor_set_nmi_mask(v, e->nmi.masked);
 	if ((e->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR) && v->apic.present)
-		v->apic.sipi_vector = e->sipi_vector;
+		lapic_set_sipi_vector(v, e->sipi_vector);
 	vcpu_request(v, REQ_EVENT);
 	return 0;
 }

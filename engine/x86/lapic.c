@@ -1065,7 +1065,29 @@ int lapic_set_state(struct vcpu *v, const struct kvm_lapic_state *s)
 	return 0;
 }
 
+/* --- INIT and SIPI state that the VMM restores. --- */
+
+void lapic_set_sipi_vector(struct vcpu *v, u8 vector)
+{
+	__atomic_store_n(&v->apic.sipi_vector, vector, __ATOMIC_RELAXED);
+}
+
+void lapic_receive_sipi(struct vcpu *v)
+{
+	__atomic_fetch_or(&v->apic.pending_init_sipi, PENDING_SIPI, __ATOMIC_SEQ_CST);
+}
+
 /* --- The page that the VMM's patched guest code reads instead of the TPR (QEMU's kvmvapic). --- */
+
+int lapic_set_vapic(struct vcpu *v, u64 gpa)
+{
+	u32 probe;
+
+	if (gpa && host_guest_read(v->vm, gpa, &probe, sizeof(probe)))
+		return -EINVAL;
+	v->apic.vapic_gpa = gpa;
+	return 0;
+}
 
 void lapic_sync_to_vapic(struct vcpu *v)
 {

@@ -215,6 +215,12 @@ void lapic_accept_init_sipi(struct vcpu *v);
 void lapic_get_state(struct vcpu *v, struct kvm_lapic_state *s);
 int lapic_set_state(struct vcpu *v, const struct kvm_lapic_state *s);
 
+/* What the VMM restores: KVM_SET_VCPU_EVENTS' vector, and KVM_MP_STATE_SIPI_RECEIVED. vCPU thread. */
+void lapic_set_sipi_vector(struct vcpu *v, u8 vector);
+void lapic_receive_sipi(struct vcpu *v);
+
+/* KVM_SET_VAPIC_ADDR: 0 switches it off; -EINVAL if no memory is there. vCPU thread, may sleep. */
+int lapic_set_vapic(struct vcpu *v, u64 gpa);
 /*
  * KVM_SET_VAPIC_ADDR's page: TPR, highest ISR and IRR shared with the guest's patched code. Called
  * around the entry when vapic_gpa is set.

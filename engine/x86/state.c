@@ -170,7 +170,7 @@ int state_set_mp_state(struct vcpu *v, u32 mp_state)
 		break;
 	case KVM_MP_STATE_SIPI_RECEIVED:
 		v->mp_state = KVM_MP_STATE_INIT_RECEIVED;
-		__atomic_fetch_or(&v->apic.pending_init_sipi, 2, __ATOMIC_RELEASE);
+		lapic_receive_sipi(v);
 		break;
 	default:
 		return -EINVAL;

@@ -446,11 +446,13 @@ static void test_tpr_that_the_guest_wrote_without_an_exit_is_the_apics(void **st
 
 static void test_extint_is_offered_and_used_up(void **state)
 {
+	u32 masked = LAPIC_LVT_MASKED;
+
 	assert_int_equal(event_extint(v, 256), -EINVAL);
 	assert_int_equal(event_extint(v, ~0u), -EINVAL);
 	assert_int_equal(event_extint(v, 0x08), 0);
 	assert_int_equal(event_extint(v, 0x09), -EEXIST);
-	/* LVT0 is masked after reset: the APIC does not pass it on. */
+	lapic_mmio_write(v, APIC_DEFAULT_BASE + LAPIC_LVT_LINT0, 4, &masked);
 	entry(look);
 	assert_false(seen.offered);
 	lapic_set_base(v, 0, true);

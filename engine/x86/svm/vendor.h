@@ -73,7 +73,7 @@ void svm_exit(void);
 #define vcpu_ss_is_32bit(v)	(VMCB(v)->s.ss.attrib & (1u << 10))
 
 #define vcpu_set_rip(v, x)	((void)(VMCB(v)->s.rip = (x)))
-#define vcpu_set_shadow(v, on)	((void)(VMCB(v)->c.int_state = (VMCB(v)->c.int_state & ~INT_SHADOW_BIT) | !!(on)))
+#define vcpu_set_shadow(v, on)	((void)(VMCB(v)->c.int_state = (VMCB(v)->c.int_state & ~INT_SHADOW_BIT) | ((on) ? INT_SHADOW_BIT : 0)))
 
 /* --- Lifetime. -ENOMEM. --- */
 int vendor_create(struct vcpu *v);
