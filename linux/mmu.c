@@ -91,12 +91,12 @@ u64 *host_table_va(u64 pa)
 	return __va(pa);
 }
 
-void host_mmu_lock(struct vm *vm) __acquires(&HOST_VM(vm)->mmu_lock)
+void host_mmu_lock(struct vm *vm) __acquires(mmu_lock)
 {
 	spin_lock(&HOST_VM(vm)->mmu_lock);
 }
 
-void host_mmu_unlock(struct vm *vm) __releases(&HOST_VM(vm)->mmu_lock)
+void host_mmu_unlock(struct vm *vm) __releases(mmu_lock)
 {
 	spin_unlock(&HOST_VM(vm)->mmu_lock);
 }
