@@ -11,29 +11,12 @@
 
 bool vcpu_wants_to_run(struct vcpu *v)
 {
-	if (__atomic_load_n(&v->requests, __ATOMIC_ACQUIRE) & (1ull << REQ_UNBLOCK | 1ull << REQ_TRIPLE_FAULT))
+	if (__atomic_load_n(&v->requests, __ATOMIC_ACQUIRE) & (1ull << REQ_TRIPLE_FAULT | 1ull << REQ_IOAPIC_EOI))
 		return true;
 	if (__atomic_load_n(&v->apic.pending_init_sipi, __ATOMIC_ACQUIRE))
 		return true;
 	return v->mp_state == KVM_MP_STATE_RUNNABLE ||
 	       (v->mp_state == KVM_MP_STATE_HALTED && event_deliverable(v));
-}
-
-/* Not runnable: waits for an interrupt, an INIT or a SIPI, whichever this state wants. */
-static int wait_until_runnable(struct vcpu *v)
-{
-	host_block(v);
-	vcpu_take_request(v, REQ_UNBLOCK);
-	lapic_accept_init_sipi(v);
-	if (v->mp_state == KVM_MP_STATE_HALTED && event_deliverable(v)) {
-		v->mp_state = KVM_MP_STATE_RUNNABLE;
-		vcpu_request(v, REQ_EVENT);
-	}
-	if (host_signal_pending()) {
-		v->run->exit_reason = KVM_EXIT_INTR;
-		return -EINTR;
-	}
-	return RESUME;
 }
 
 /* Does what other threads asked for. RESUME, or EXIT_TO_USER with kvm_run filled in. */
@@ -60,8 +43,27 @@ static int serve_requests(struct vcpu *v)
 		if (v->mp_state != KVM_MP_STATE_RUNNABLE)
 			return RESUME;
 	}
-	vcpu_take_request(v, REQ_UNBLOCK);
-	vcpu_take_request(v, REQ_CLEAN_EXIT);
+	return RESUME;
+}
+
+/* Not runnable: waits for an interrupt, an INIT or a SIPI, whichever this state wants. */
+static int wait_until_runnable(struct vcpu *v)
+{
+	int r;
+
+	host_block(v);
+	r = serve_requests(v);
+	if (r <= 0)
+		return r;
+	lapic_accept_init_sipi(v);
+	if (v->mp_state == KVM_MP_STATE_HALTED && event_deliverable(v)) {
+		v->mp_state = KVM_MP_STATE_RUNNABLE;
+		vcpu_request(v, REQ_EVENT);
+	}
+	if (host_signal_pending()) {
+		v->run->exit_reason = KVM_EXIT_INTR;
+		return -EINTR;
+	}
 	return RESUME;
 }
 
@@ -77,6 +79,7 @@ static bool irq_window_exit(struct vcpu *v)
 /* One round: requests, events, the guest, the exit's handler. */
 static int enter_once(struct vcpu *v)
 {
+	bool ready;
 	int r;
 
 	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->apic.pending_init_sipi) {
@@ -96,12 +99,13 @@ static int enter_once(struct vcpu *v)
 	host_irq_disable();
 	__atomic_store_n(&v->mode, IN_GUEST, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || host_work_pending()) {
+	ready = host_svm_on();
+	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || host_work_pending() || !ready) {
 		__atomic_store_n(&v->mode, OUTSIDE_GUEST, __ATOMIC_RELEASE);
 		host_irq_enable();
 		host_preempt_enable();
 		event_settle(v, false);
-		return RESUME;
+		return ready ? RESUME : -EIO;
 	}
 	host_fpu_ready();
 	host_xstate_enter(v);
@@ -112,8 +116,8 @@ static int enter_once(struct vcpu *v)
 	vendor_enter(v);
 
 	__atomic_store_n(&v->mode, OUTSIDE_GUEST, __ATOMIC_RELEASE);
-	vendor_finish(v);
 	host_xstate_exit(v);
+	vendor_finish(v);
 	host_guest_ran();
 	host_trace_exit(v);
 	/* Interrupts that forced the exit run here, while the time still counts as the guest's. */
@@ -159,7 +163,7 @@ void vcpu_reset(struct vcpu *v, bool init)
 	memset(v->regs, 0, sizeof(v->regs));
 	memset(v->dr, 0, sizeof(v->dr));
 	v->regs[R_DX] = type_family_model;
-	__atomic_fetch_and(&v->requests, 1ull << REQ_IOAPIC_SCAN | 1ull << REQ_TLB_FLUSH | 1ull << REQ_UNBLOCK, __ATOMIC_RELEASE);
+	__atomic_fetch_and(&v->requests, 1ull << REQ_IOAPIC_SCAN | 1ull << REQ_IOAPIC_EOI | 1ull << REQ_TLB_FLUSH | 1ull << REQ_CLOCK_UPDATE, __ATOMIC_RELEASE);
 	emulate_reset(v);
 	event_reset(v);
 	vendor_reset(v, init);

@@ -3,6 +3,7 @@
  * SVM on the host's CPUs (APM vol. 2, 15.4 and 15.30.4). Owns struct host_cpu_state and EFER.SVME: on while at least one VM
  * exists, so that another hypervisor can have the CPU when we have no use for it.
  */
+#include <linux/cc_platform.h>
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/mutex.h>
@@ -16,8 +17,6 @@
 
 DEFINE_PER_CPU(struct host_cpu_state, host_cpu_state);
 static DEFINE_PER_CPU(struct asid_cpu, asid_cpu);
-/* This CPU's SVME is ours. */
-static DEFINE_PER_CPU(bool, enabled);
 
 static DEFINE_MUTEX(users_lock);
 static unsigned int users;
@@ -34,7 +33,7 @@ static int enable_this_cpu(void)
 	struct host_cpu_state *s = this_cpu_ptr(&host_cpu_state);
 	u64 efer, vm_cr;
 
-	if (this_cpu_read(enabled))
+	if (s->on)
 		return 0;
 	rdmsrl(MSR_EFER, efer);
 	if (efer & EFER_SVME)
@@ -44,7 +43,7 @@ static int enable_this_cpu(void)
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, __sme_pa(s->save_area));
 	asid_cpu_init(this_cpu_ptr(&asid_cpu), svm.nr_asids);
-	this_cpu_write(enabled, true);
+	s->on = true;
 	return 0;
 }
 
@@ -52,9 +51,9 @@ static void disable_this_cpu(void *unused)
 {
 	u64 efer;
 
-	if (!this_cpu_read(enabled))
+	if (!this_cpu_read(host_cpu_state.on))
 		return;
-	this_cpu_write(enabled, false);
+	this_cpu_write(host_cpu_state.on, false);
 	wrmsrl(MSR_VM_HSAVE_PA, 0);
 	rdmsrl(MSR_EFER, efer);
 	/* Interrupts held back by a GIF left at 0 would be lost with SVM. */
@@ -183,6 +182,10 @@ int hardware_init(void)
 {
 	int r;
 
+	if (cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT)) {
+		pr_info("exeunt: not loaded: host memory encryption (mem_encrypt=on) is not supported\n");
+		return -EOPNOTSUPP;
+	}
 	if (in_use()) {
 		pr_info("exeunt: not loaded: another hypervisor is using this CPU (EFER.SVME is set)\n");
 		return -EBUSY;

@@ -29,6 +29,7 @@
 #include <linux/entry-kvm.h>
 #include <asm/cpuid.h>
 #include <asm/debugreg.h>
+#include <asm/mce.h>
 #include <linux/hw_breakpoint.h>
 #include <asm/fpu/api.h>
 #include <asm/spec-ctrl.h>
@@ -44,6 +45,7 @@ struct vcpu;
 /* Per-CPU state of the hypervisor (hardware.c). */
 struct host_cpu_state {
 	u64 save_pa;		/* VMSAVE area */
+	bool on;		/* EFER.SVME is ours */
 	void *save_area;	/* VM_HSAVE_PA page */
 	void *vmsave_page;
 	struct vcpu *last;	/* whose branch predictions may be in the CPU: IBPB when another VM's vCPU is loaded */
@@ -66,7 +68,7 @@ struct host_page {
 	u64 pfn;		/* of @gfn itself */
 	bool writable;
 	bool large;		/* the whole aligned 2 MiB around gfn is contiguous, in one slot, and mapped by one large host entry */
-	u64 seq;		/* mmu-notifier sequence: host_mmu_retry() */
+	u64 hva, seq;		/* for host_mmu_retry() */
 };
 /*
  * Finds, faulting it in if need be, the page of @gfn. 0; -ENOENT no slot; -EROFS write to a read-only slot; -EFAULT the VMM has no
@@ -77,7 +79,7 @@ int host_gfn_to_page(struct vm *vm, u64 gfn, bool write, struct host_page *page)
 void host_mmu_lock(struct vm *vm);
 void host_mmu_unlock(struct vm *vm);
 /* With the lock held: @page may be stale, look it up again. */
-bool host_mmu_retry(struct vm *vm, u64 gfn, const struct host_page *page);
+bool host_mmu_retry(struct vm *vm, const struct host_page *page);
 /* With the lock held, after a writable mapping was made: the gfn is dirty. */
 void host_mark_dirty(struct vm *vm, u64 gfn);
 
@@ -119,6 +121,8 @@ void host_timer_cancel(struct vcpu *v);
 void host_kick(struct vcpu *v);
 /* Waits until vcpu_wants_to_run(v) (run.h) or a signal. vCPU thread. */
 void host_block(struct vcpu *v);
+/* In the middle of long work: others may run. May sleep. */
+static inline void host_resched(void) { cond_resched(); }
 static inline bool host_signal_pending(void) { return signal_pending(current); }
 
 /* --- The CPU. --- */
@@ -164,13 +168,24 @@ static inline void host_debug_restore(void)
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
 }
-/* A machine check hit while the guest ran: raises it again in the host. */
-static inline void host_machine_check(void) { asm volatile("int $18"); }
+/* A machine check hit while the guest ran. Interrupts off, the host's XCR0 and PKRU back. */
+static inline void host_machine_check(void)
+{
+	/* As if it had hit user space: what is lost is this VMM's, and it is killed, not the host. */
+	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
+
+	do_machine_check(&regs);
+}
+/* SVM is on here. Not so when the host reboots or takes the CPU down under a running VMM. Interrupts off. */
+static __always_inline bool host_svm_on(void) { return __this_cpu_read(host_cpu_state.on); }
 /* Lets interrupts that wait at the CPU be taken. One instruction with interrupts on suffices, after STI's shadow. */
 static inline void host_interrupt_window(void) { asm volatile("nop"); }
 /* The vCPU spins: somebody else may need the CPU. May sleep. */
 static inline void host_yield(void) { yield(); }
-static inline bool host_cpu_has_spec_ctrl(void) { return boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL); }
+/* The bits of SPEC_CTRL that this CPU takes: WRMSR of any other would fault in the world switch. */
+u64 host_spec_ctrl_bits(void);
+/* The CPU switches SPEC_CTRL by itself, from and to the VMCB. */
+static inline bool host_cpu_switches_spec_ctrl(void) { return boot_cpu_has(X86_FEATURE_V_SPEC_CTRL); }
 static inline void host_branch_barrier(void) { indirect_branch_prediction_barrier(); }
 /* The guest wrote TSC_AUX: the CPU has it while the vCPU is loaded. vCPU thread. */
 void host_tsc_aux_changed(struct vcpu *v);
@@ -214,8 +229,6 @@ static __always_inline void host_guest_ran(void)
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		__this_cpu_write(x86_ibpb_exit_to_user, true);
 }
-/* VIRT_SPEC_CTRL for CPUs that do SSBD through LS_CFG. */
-static inline void host_virt_spec_ctrl(u64 guest, bool enter) { x86_virt_spec_ctrl(guest, enter); }
 /* An ASID owner's per-CPU allocator; see svm/asid.h. Preemption off. */
 struct asid_cpu *host_asid_cpu(void);
 

@@ -16,10 +16,15 @@
 #define HOST_FUNC_END(name)	SYM_FUNC_END(name)
 #define HOST_RET		RET
 #define HOST_CLEAR_CPU_BUFFERS	VM_CLEAR_CPU_BUFFERS
-#define HOST_UNTRAIN_RET	UNTRAIN_RET
 
 .macro HOST_FILL_RETURN_STACK reg:req
-	FILL_RETURN_BUFFER \reg, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT
+	FILL_RETURN_BUFFER \reg, RSB_CLEAR_LOOPS, X86_FEATURE_RETPOLINE
+.endm
+
+/* Clobbers RAX, RCX, RDX. */
+.macro HOST_UNTRAIN_RET
+	UNTRAIN_RET
+	ALTERNATIVE "", "call entry_ibpb", X86_FEATURE_IBPB_ON_VMEXIT
 .endm
 
 /* Jumps to @skip unless the CPU has SPEC_CTRL and does not switch it by itself. */

@@ -110,14 +110,12 @@ static struct miscdevice exeunt_device = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "exeunt",
 	.fops = &device_fops,
-	.mode = 0660,
 };
 
 static struct miscdevice kvm_device = {
 	.minor = KVM_MINOR,
 	.name = "kvm",
 	.fops = &device_fops,
-	.mode = 0666,
 };
 static bool is_dev_kvm;
 

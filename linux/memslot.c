@@ -5,6 +5,7 @@
  */
 #include <linux/bitmap.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
@@ -236,19 +237,47 @@ int vm_ioctl_set_memory(struct host_vm *hvm, const struct kvm_userspace_memory_r
 	return err;
 }
 
-/* Takes the bits of @s and protects their pages, so that each is reported once per write that follows. slots_lock held. */
+/* Bits that are taken and protected under one lock and one flush: 64 Ki pages, 256 MiB. */
+#define DIRTY_CHUNK	1024
+
+/* Takes up to DIRTY_CHUNK words from @first and protects the pages between the first and the last dirty one. */
+static void take_dirty_chunk(struct host_vm *hvm, struct memslot *s, unsigned long *copy, u64 first, u64 end)
+{
+	u64 i, low = ~0ull, high = 0;
+
+	for (i = first; i < end; i++) {
+		copy[i] = s->dirty[i] ? xchg(&s->dirty[i], 0) : 0;
+		if (!copy[i])
+			continue;
+		low = min(low, i * BITS_PER_LONG + __ffs(copy[i]));
+		high = i * BITS_PER_LONG + __fls(copy[i]) + 1;
+	}
+	if (high)
+		mmu_protect_gfns(hvm, s->base_gfn + low, s->base_gfn + high);
+}
+
+/* What was taken was not reported: it is dirty still. */
+static void give_dirty_back(struct memslot *s, const unsigned long *copy, u64 nlongs)
+{
+	u64 i;
+
+	for (i = 0; i < nlongs; i++)
+		if (copy[i])
+			atomic_long_or(copy[i], (atomic_long_t *)&s->dirty[i]);
+}
+
+/* Takes all bits of @s and protects their pages, so that each is reported once per write that follows. slots_lock held. */
 static int take_dirty(struct host_vm *hvm, struct memslot *s, unsigned long *copy)
 {
 	u64 nlongs = BITS_TO_LONGS(s->npages), i;
 
-	for (i = 0; i < nlongs; i++) {
-		u64 base = s->base_gfn + i * BITS_PER_LONG;
-
-		copy[i] = s->dirty[i] ? xchg(&s->dirty[i], 0) : 0;
-		if (copy[i])
-			mmu_protect_gfns(hvm, base + __ffs(copy[i]), base + __fls(copy[i]) + 1);
-		if (!(i % 1024))
-			cond_resched();
+	for (i = 0; i < nlongs; i += DIRTY_CHUNK) {
+		if (fatal_signal_pending(current)) {
+			give_dirty_back(s, copy, i);
+			return -EINTR;
+		}
+		take_dirty_chunk(hvm, s, copy, i, min(i + DIRTY_CHUNK, nlongs));
+		cond_resched();
 	}
 	return 0;
 }

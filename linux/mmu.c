@@ -181,6 +181,7 @@ int host_gfn_to_page(struct vm *vm, u64 gfn, bool write, struct host_page *page)
 	readonly = s->flags & KVM_MEM_READONLY;
 	logging = s->flags & KVM_MEM_LOG_DIRTY_PAGES;
 	hva = memslot_hva(s, gfn);
+	page->hva = hva;
 	large = slot_allows_large(s, gfn);
 	srcu_read_unlock(&hvm->srcu, idx);
 	if (readonly && write)
@@ -193,27 +194,42 @@ int host_gfn_to_page(struct vm *vm, u64 gfn, bool write, struct host_page *page)
 	if (readonly || (logging && !write))
 		page->writable = false;
 	page->large = large && PageTransCompound(p) && host_maps_large(hvm->mm, hva);
+	/* The guest's writes never reach the host's page-table entry. Whatever cleans the page again revokes the mapping first. */
+	if (page->writable && !PageReserved(p))
+		SetPageDirty(p);
 	put_page(p);
 	return 0;
 }
 
-bool host_mmu_retry(struct vm *vm, u64 gfn, const struct host_page *page)
+bool host_mmu_retry(struct vm *vm, const struct host_page *page)
 {
 	struct host_vm *hvm = HOST_VM(vm);
+	u64 size = page->large ? PMD_SIZE : PAGE_SIZE, start = round_down(page->hva, size);
 
-	return hvm->mmu_invalidating || hvm->mmu_seq != page->seq;
+	if (hvm->mmu_invalidating && start < hvm->mmu_end && start + size > hvm->mmu_start)
+		return true;
+	return hvm->mmu_seq != page->seq;
 }
 
 /* --- Changes that slots make. --- */
 
+/* In steps of 1 GiB, so that the lock is not held, and preemption off, for long. */
 static void change_gfns(struct host_vm *hvm, u64 start, u64 end, bool (*change)(struct vm *, u64, u64))
 {
-	spin_lock(&hvm->mmu_lock);
-	hvm->mmu_seq++;
-	if (change(&hvm->vm, start, end))
-		host_flush_tlbs(&hvm->vm);
-	npt_reap(&hvm->vm);
-	spin_unlock(&hvm->mmu_lock);
+	const u64 step = 1ull << (30 - PAGE_SHIFT);
+
+	while (start < end) {
+		u64 stop = min(round_down(start, step) + step, end);
+
+		spin_lock(&hvm->mmu_lock);
+		hvm->mmu_seq++;
+		if (change(&hvm->vm, start, stop))
+			host_flush_tlbs(&hvm->vm);
+		npt_reap(&hvm->vm);
+		spin_unlock(&hvm->mmu_lock);
+		cond_resched();
+		start = stop;
+	}
 }
 
 void mmu_unmap_gfns(struct host_vm *hvm, u64 start, u64 end)
@@ -264,7 +280,14 @@ static int invalidate_start(struct mmu_notifier *mn, const struct mmu_notifier_r
 	struct host_vm *hvm = NOTIFIER_VM(mn);
 
 	spin_lock(&hvm->mmu_lock);
-	hvm->mmu_invalidating++;
+	/* Several at a time are taken together as one range that holds them all. */
+	if (!hvm->mmu_invalidating++) {
+		hvm->mmu_start = range->start;
+		hvm->mmu_end = range->end;
+	} else {
+		hvm->mmu_start = min(hvm->mmu_start, range->start);
+		hvm->mmu_end = max(hvm->mmu_end, range->end);
+	}
 	if (change_hvas(hvm, range->start, range->end, HVA_UNMAP))
 		host_flush_tlbs(&hvm->vm);
 	npt_reap(&hvm->vm);
@@ -314,8 +337,14 @@ static int test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned lo
 static void release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
 	struct host_vm *hvm = NOTIFIER_VM(mn);
+	struct memslots *t;
+	u32 i;
+	int idx = srcu_read_lock(&hvm->srcu);
 
-	mmu_unmap_gfns(hvm, 0, ~0ull >> PAGE_SHIFT);
+	t = srcu_dereference(hvm->slots, &hvm->srcu);
+	for (i = 0; i < t->nr; i++)
+		mmu_unmap_gfns(hvm, t->slot[i]->base_gfn, t->slot[i]->base_gfn + t->slot[i]->npages);
+	srcu_read_unlock(&hvm->srcu, idx);
 }
 
 static const struct mmu_notifier_ops notifier_ops = {

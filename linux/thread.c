@@ -16,9 +16,12 @@
 /* The state of this thread that VMLOAD brings back after a guest ran: FS, GS, TR, LDTR, SYSENTER (APM vol. 2, 15.5.2). */
 static void save_host_segments(void)
 {
-	u64 pa = __this_cpu_read(host_cpu_state.save_pa);
+	unsigned long flags;
 
-	asm volatile("vmsave %0" : : "a"(pa) : "memory");
+	local_irq_save(flags);
+	if (host_svm_on())
+		asm volatile("vmsave %0" : : "a"(host_save_pa()) : "memory");
+	local_irq_restore(flags);
 }
 
 static bool has_tsc_aux(const struct vcpu *v)
@@ -47,8 +50,21 @@ static void load_on_cpu(struct host_vcpu *hv, int cpu)
 	WRITE_ONCE(hv->cpu, cpu);
 }
 
+/*
+ * Every exit loaded the LDT register as it was when the vCPU was loaded. If another thread of the VMM changed the LDT since, the CPU's
+ * hidden copy names memory that is freed: read it from the GDT again.
+ */
+static void reload_ldt(void)
+{
+#ifdef CONFIG_MODIFY_LDT_SYSCALL
+	if (current->mm && READ_ONCE(current->mm->context.ldt))
+		asm volatile("lldt %w0" : : "r"(GDT_ENTRY_LDT * 8));
+#endif
+}
+
 static void put_off_cpu(struct host_vcpu *hv)
 {
+	reload_ldt();
 	WRITE_ONCE(hv->cpu, -1);
 	if (hv->tsc_aux_loaded)
 		wrmsrl(MSR_TSC_AUX, hv->host_tsc_aux);
@@ -197,9 +213,11 @@ static int run_loaded(struct host_vcpu *hv)
 	int r;
 
 	if (!v->apic.present) {
-		if (v->run->cr8 > 15)
+		u64 cr8 = READ_ONCE(v->run->cr8);
+
+		if (cr8 > 15)
 			return -EINVAL;
-		lapic_set_cr8(v, v->run->cr8);
+		lapic_set_cr8(v, cr8);
 	}
 	/* What the VMM answered is taken in even if the guest does not run now: it will not be told again. */
 	r = emulate_complete(v);

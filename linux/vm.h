@@ -54,7 +54,8 @@ struct host_vm {
 	spinlock_t mmu_lock;
 	struct mmu_notifier notifier;
 	u64 mmu_seq;			/* counts invalidations that ended; under mmu_lock */
-	u32 mmu_invalidating;		/* invalidations under way */
+	u32 mmu_invalidating;		/* invalidations under way, and a range that holds them */
+	unsigned long mmu_start, mmu_end;
 	void *spare[2 * TABLE_CACHE];	/* zeroed pages for tables; under mmu_lock */
 	u32 nr_spare;
 

@@ -67,7 +67,8 @@ void event_page_fault(struct vcpu *v, u64 cr2, u32 error)
 void event_nmi(struct vcpu *v)
 {
 	/* Two can be outstanding: one blocked, one latched. More are lost, as on hardware; the count is cut when it is folded. */
-	__atomic_store_n(&v->ev.nmi_queued, 1, __ATOMIC_RELEASE);
+	if (__atomic_load_n(&v->ev.nmi_queued, __ATOMIC_RELAXED) < 2)
+		__atomic_fetch_add(&v->ev.nmi_queued, 1, __ATOMIC_RELEASE);
 	vcpu_request(v, REQ_NMI);
 	vcpu_request(v, REQ_EVENT);
 	host_kick(v);
@@ -80,9 +81,7 @@ static void fold_nmi(struct vcpu *v)
 
 	if (!vcpu_take_request(v, REQ_NMI))
 		return;
-	ev->nmi_pending += __atomic_exchange_n(&ev->nmi_queued, 0, __ATOMIC_ACQUIRE);
-	if (ev->nmi_pending > limit)
-		ev->nmi_pending = limit;
+	ev->nmi_pending = min_t(u32, ev->nmi_pending + __atomic_exchange_n(&ev->nmi_queued, 0, __ATOMIC_ACQUIRE), limit);
 }
 
 void event_requeue(struct vcpu *v, enum event_kind kind, u8 vector, bool has_error, u32 error)
@@ -123,8 +122,8 @@ static bool inject_interrupted(struct vcpu *v)
 
 	if (ev->exception.pending) {
 		/*
-		 * An exception raised while NMI or interrupt delivery was interrupted replaces it for now; the event
-		 * stays marked and goes next.
+		 * It replaces an NMI or interrupt whose delivery was interrupted: only an exit to the VMM in
+		 * between can make both.
 		 */
 		ev->exception.pending = false;
 		ev->exception.injected = true;

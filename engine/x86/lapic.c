@@ -167,11 +167,13 @@ void lapic_set_cr8(struct vcpu *v, u8 cr8)
 {
 	if (v->apic.present)
 		set_tpr(v, (u32)(cr8 & 15) << 4);
+	else
+		v->apic.cr8 = cr8 & 15;
 }
 
 u8 lapic_get_cr8(struct vcpu *v)
 {
-	return v->apic.present ? lapic_reg(&v->apic, LAPIC_TPR) >> 4 : 0;
+	return v->apic.present ? lapic_reg(&v->apic, LAPIC_TPR) >> 4 : v->apic.cr8;
 }
 
 int lapic_pending_vector(struct vcpu *v)

@@ -253,10 +253,10 @@ static int write_spec_ctrl(struct vcpu *v, u64 value, bool host)
 {
 	if (!host && !v->cpuid.has_spec_ctrl)
 		return GP;
-	if (value & ~7ull)
+	if (value & ~host_spec_ctrl_bits())
 		return GP;
 	vendor_set_msr(v, M_SPEC_CTRL, value);
-	if (value && host_cpu_has_spec_ctrl())
+	if (value)
 		vendor_pass_spec_ctrl(v);
 	return 0;
 }

@@ -87,16 +87,25 @@ void npt_reap(struct vm *vm)
 	}
 }
 
+/* Frees a table, whose entries are of @level, and all below it: nobody uses them any more. */
+static void free_tree(struct vm *vm, u64 *table, unsigned int level)
+{
+	for (unsigned int i = 0; level && i < ENTRIES; i++)
+		if ((table[i] & NPT_P) && !is_leaf(table[i], level))
+			free_tree(vm, host_table_va(table[i] & NPT_ADDR), level - 1);
+	host_table_free(vm, table);
+	vm->npt.nr_tables--;
+	if (level > 1)
+		host_resched();
+}
+
 void npt_destroy(struct vm *vm)
 {
 	struct npt *npt = &vm->npt;
 
 	if (!npt->root)
 		return;
-	host_mmu_lock(vm);
-	detach_tree(npt, npt->root_pa, npt->levels - 1);
-	npt_reap(vm);
-	host_mmu_unlock(vm);
+	free_tree(vm, npt->root, npt->levels - 1);
 	npt->root = NULL;
 }
 
@@ -243,10 +252,11 @@ static int map(struct vm *vm, u64 gfn, const struct host_page *page, bool *flush
 		old = __atomic_load_n(entry, __ATOMIC_RELAXED);
 		new = page->pfn << 12 | NPT_P | NPT_U | NPT_A | (page->writable ? NPT_W : 0);
 	}
-	if ((old & NPT_P) && (old & NPT_W) && (old & NPT_ADDR) == (new & NPT_ADDR))
+	if ((old & NPT_P) && (old & NPT_ADDR) == (new & NPT_ADDR) && !(new & ~old & NPT_W))
 		return 0;
 	replace(entry, new);
-	if (old & NPT_P)
+	/* More rights for the same frame need no flush: a translation without them only faults again. */
+	if ((old & NPT_P) && ((old ^ new) & NPT_ADDR || (old & ~new & NPT_W)))
 		*flush = true;
 	return 0;
 }
@@ -272,15 +282,15 @@ int npt_fault(struct vcpu *v, u64 gpa, u32 error)
 		return r;
 
 	host_mmu_lock(vm);
-	if (host_mmu_retry(vm, gfn, &page)) {
+	if (host_mmu_retry(vm, &page)) {
 		host_mmu_unlock(vm);
 		return RESUME;
 	}
-	r = map(vm, gfn, &page, &flush);
-	if (!r && page.writable)
+	if (!map(vm, gfn, &page, &flush) && page.writable)
 		host_mark_dirty(vm, gfn);
 	if (flush)
 		host_flush_tlbs(vm);
 	host_mmu_unlock(vm);
-	return r ? r : RESUME;
+	/* Other vCPUs took the spare tables first: the next fault fills them up again, or reports that there is no memory. */
+	return RESUME;
 }

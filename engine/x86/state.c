@@ -49,6 +49,7 @@ void state_set_regs(struct vcpu *v, const struct kvm_regs *r)
 	v->regs[R_14] = r->r14;
 	v->regs[R_15] = r->r15;
 	vcpu_set_rip(v, r->rip);
+	vendor_end_nmi_step(v);
 	vcpu_set_rflags(v, r->rflags | FLAG_FIXED);
 	v->ev.exception.pending = false;
 	vcpu_request(v, REQ_EVENT);

@@ -29,9 +29,7 @@ enum vcpu_request {
 	REQ_TRIPLE_FAULT,	/* KVM_EXIT_SHUTDOWN */
 	REQ_IOAPIC_SCAN,	/* recompute which vectors' EOIs go to the VMM's IOAPIC */
 	REQ_NMI,		/* an NMI was queued from outside */
-	REQ_UNBLOCK,		/* leave the halted state's wait and look again */
 	REQ_IOAPIC_EOI,		/* KVM_EXIT_IOAPIC_EOI for lapic.eoi_vector */
-	REQ_CLEAN_EXIT,		/* only get out of guest mode */
 };
 
 struct vcpu {

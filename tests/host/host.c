@@ -15,6 +15,8 @@ u64 machine_now_ns = 1000000000;
 bool machine_signal;
 u64 machine_xfeatures = 7;	/* x87, SSE, AVX */
 bool machine_la57, machine_tsc_stable = true;
+u64 machine_spec_ctrl_bits = 7;
+bool machine_v_spec_ctrl;
 
 static struct { u32 leaf, sub, regs[4]; } cpuid_table[MAX_CPUID];
 static u32 nr_cpuid;
@@ -226,7 +228,7 @@ void host_mmu_unlock(struct vm *vm)
 	to_machine(vm)->mmu_locked = false;
 }
 
-bool host_mmu_retry(struct vm *vm, u64 gfn, const struct host_page *page)
+bool host_mmu_retry(struct vm *vm, const struct host_page *page)
 {
 	return page->seq != to_machine(vm)->seq;
 }
@@ -355,6 +357,7 @@ void host_block(struct vcpu *v)
 }
 
 bool host_signal_pending(void) { return machine_signal; }
+void host_resched(void) { may_sleep(); }
 
 /* --- The way into the guest. --- */
 
@@ -392,7 +395,12 @@ void host_debug_save(u64 dr[4])
 	memcpy(dr, machine_cpu.dr, sizeof(machine_cpu.dr));
 }
 
-void host_machine_check(void) { machine_cpu.machine_checks++; }
+void host_machine_check(void)
+{
+	if (!machine_cpu.irqs_off || machine_cpu.in_guest_xstate)
+		abort();
+	machine_cpu.machine_checks++;
+}
 
 void host_yield(void)
 {
@@ -411,6 +419,9 @@ struct asid_cpu *host_asid_cpu(void) { return &asids; }
 /* --- The CPU. --- */
 
 u32 host_cpu(void) { return machine_cpu.nr; }
+bool host_svm_on(void) { return !machine_cpu.svm_off; }
+u64 host_spec_ctrl_bits(void) { return machine_spec_ctrl_bits; }
+bool host_cpu_switches_spec_ctrl(void) { return machine_v_spec_ctrl; }
 
 u64 host_xfeatures(void) { return machine_xfeatures; }
 bool host_la57(void) { return machine_la57; }

@@ -88,12 +88,12 @@ struct host_page {
 	u64 pfn;
 	bool writable;
 	bool large;
-	u64 seq;
+	u64 hva, seq;
 };
 int host_gfn_to_page(struct vm *vm, u64 gfn, bool write, struct host_page *page);
 void host_mmu_lock(struct vm *vm);
 void host_mmu_unlock(struct vm *vm);
-bool host_mmu_retry(struct vm *vm, u64 gfn, const struct host_page *page);
+bool host_mmu_retry(struct vm *vm, const struct host_page *page);
 void host_mark_dirty(struct vm *vm, u64 gfn);
 
 int host_table_topup(struct vm *vm);
@@ -125,13 +125,16 @@ void host_timer_cancel(struct vcpu *v);
 void host_kick(struct vcpu *v);
 void host_block(struct vcpu *v);
 bool host_signal_pending(void);
+void host_resched(void);
 
 /* --- The CPU. --- */
 
 void host_cpuid(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d);
 u32 host_cpu(void);
 int host_rdmsr_safe(u32 msr, u64 *value);
-static inline bool host_cpu_has_spec_ctrl(void) { return true; }
+u64 host_spec_ctrl_bits(void);
+bool host_cpu_switches_spec_ctrl(void);
+bool host_svm_on(void);
 static inline void host_branch_barrier(void) { }
 static inline void host_tsc_aux_changed(struct vcpu *v) { }
 void host_flush_tlbs(struct vm *vm);

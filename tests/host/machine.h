@@ -49,6 +49,7 @@ struct machine_cpu {
 	u32 nr;			/* host_cpu() */
 	bool preempt_off, irqs_off;
 	bool in_guest_xstate;	/* between host_xstate_enter() and host_xstate_exit() */
+	bool svm_off;		/* host_svm_on() answers the opposite */
 	bool work;		/* host_work_pending(), until host_handle_work() has done it */
 	u32 entries;		/* calls of svm_world_switch() */
 	u32 yields, machine_checks, route_scans, debug_loads;
@@ -71,6 +72,9 @@ extern bool machine_signal;
 /* What host_xfeatures(), host_la57() and host_tsc_stable() answer. */
 extern u64 machine_xfeatures;
 extern bool machine_la57, machine_tsc_stable;
+/* What host_spec_ctrl_bits() and host_cpu_switches_spec_ctrl() answer. */
+extern u64 machine_spec_ctrl_bits;
+extern bool machine_v_spec_ctrl;
 
 /* A machine with @mem_size bytes of zeroed memory at 0 and no vCPU. Aborts when memory is short. */
 struct machine *machine_create(u64 mem_size);

@@ -69,6 +69,8 @@ static inline struct machine *whole_create(u64 mem_size, bool irqchip)
 	machine_guest = NULL;
 	machine_blocked = NULL;
 	machine_signal = false;
+	machine_spec_ctrl_bits = 7;
+	machine_v_spec_ctrl = false;
 	whole_host_cpuid(WHOLE_SPEC_BITS);
 	if (svm_init())
 		abort();
@@ -110,8 +112,8 @@ static inline void whole_enter(struct vcpu *v, void (*guest)(struct vcpu *v))
 	vendor_prepare(v);
 	vendor_enter(v);
 	v->mode = OUTSIDE_GUEST;
-	vendor_finish(v);
 	host_xstate_exit(v);
+	vendor_finish(v);
 	host_irq_enable();
 	host_preempt_enable();
 	machine_guest = NULL;

@@ -30,6 +30,7 @@ static struct model_tlb tlbs[NR_CPUS];
 static void start(u32 nr_asids)
 {
 	memset(vcpus, 0, sizeof(vcpus));
+	memset(cpus, 0, sizeof(cpus));
 	for (unsigned int i = 0; i < NR_CPUS; i++) {
 		asid_cpu_init(&cpus[i], nr_asids);
 		memset(tlbs[i].owner, 0xff, sizeof(tlbs[i].owner));
@@ -173,6 +174,19 @@ static void test_cpu_that_comes_up_again_hands_no_asid_out_twice(void **state)
 				assert_int_not_equal(vcpus[i].id, vcpus[j].id);
 }
 
+/* VMRUN failed, and does not say whether it flushed before that. */
+static void test_flush_that_may_not_have_happened_is_asked_for_again(void **state)
+{
+	start(4);
+	assert_int_equal(enter(0, 0, true), TLB_FLUSH_ALL);
+	asid_flush_owed(&vcpus[0], &cpus[0]);
+	assert_int_equal(enter(0, 0, true), TLB_FLUSH_ALL);
+	asid_flush_owed(&vcpus[0], &cpus[0]);
+	assert_int_equal(enter(1, 0, true), TLB_FLUSH_ALL);
+	assert_int_not_equal(enter(0, 0, true), TLB_FLUSH_GUEST);
+	assert_int_not_equal(vcpus[0].id, vcpus[1].id);
+}
+
 static u32 next_random(u32 *seed)
 {
 	*seed ^= *seed << 13;
@@ -231,6 +245,7 @@ int main(void)
 		cmocka_unit_test(test_flush_of_one_vcpu_without_flush_by_asid_takes_a_new_asid),
 		cmocka_unit_test(test_vcpu_that_comes_back_to_a_cpu_trusts_nothing_there),
 		cmocka_unit_test(test_cpu_that_comes_up_again_hands_no_asid_out_twice),
+		cmocka_unit_test(test_flush_that_may_not_have_happened_is_asked_for_again),
 		cmocka_unit_test(test_random_entries_flushes_and_migrations),
 		cmocka_unit_test(test_random_hotplug),
 	};

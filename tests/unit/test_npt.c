@@ -191,10 +191,12 @@ static void test_errors_of_the_host_end_the_fault(void **state)
 	assert_true(walk(1) == NONE);
 	m->max_tables = 1;
 	assert_int_equal(fault(1, true), -ENOMEM);
-	/* Memory runs out on the way down. */
+	/* Other vCPUs took the tables on the way down: tried again, and then there is none to begin with. */
 	m->max_tables = 3;
-	assert_int_equal(fault(1, true), -ENOMEM);
+	assert_int_equal(fault(1, true), RESUME);
 	assert_true(walk(1) == NONE);
+	assert_int_equal(m->dirty_marks, 0);
+	assert_int_equal(fault(1, true), -ENOMEM);
 	m->max_tables = 0;
 	assert_int_equal(fault(1, true), RESUME);
 	assert_true(maps(1, true, false));
@@ -227,7 +229,6 @@ static void test_page_that_became_writable_is_upgraded(void **state)
 	m->ro_end = 0;
 	assert_int_equal(fault(3, true), RESUME);
 	assert_true(maps(3, true, false));
-	assert_int_equal(m->tlb_flushes, 1);
 }
 
 static void test_large_page_that_became_writable_is_upgraded(void **state)
@@ -239,7 +240,6 @@ static void test_large_page_that_became_writable_is_upgraded(void **state)
 	m->ro_end = 0;
 	assert_int_equal(fault(3, true), RESUME);
 	assert_true(maps(3, true, true));
-	assert_int_equal(m->tlb_flushes, 1);
 }
 
 /* Dirty logging began: the host now gives 4 KiB pages where a large read-only leaf is. */

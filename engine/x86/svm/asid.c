@@ -9,8 +9,8 @@
 void asid_cpu_init(struct asid_cpu *c, u32 nr)
 {
 	c->nr = nr;
-	c->next = nr;		/* the first vCPU starts generation 1, with a flush */
-	c->generation = 0;
+	c->next = nr;		/* the first vCPU starts a new generation, with a flush */
+	c->generation++;	/* never back: a vCPU may still hold an id from before the CPU went down */
 }
 
 u8 asid_prepare(struct asid *a, struct asid_cpu *c, u32 cpu, bool by_asid)

@@ -29,7 +29,13 @@ struct asid {
 u8 asid_prepare(struct asid *a, struct asid_cpu *c, u32 cpu, bool by_asid);
 /* Marks the vCPU's translations stale. */
 static inline void asid_flush(struct asid *a) { a->flush = true; }
-/* A CPU comes up: its ids start at 1 and end below @nr (CPUID 8000_000Ah EBX). */
+/* The flush that asid_prepare asked for may not have happened: the next one starts a new generation. */
+static inline void asid_flush_owed(struct asid *a, struct asid_cpu *c)
+{
+	a->generation = 0;
+	c->next = c->nr;
+}
+/* A CPU comes up, for the first time or again: its ids start at 1 and end below @nr (CPUID 8000_000Ah EBX). @c was zeroed once. */
 void asid_cpu_init(struct asid_cpu *c, u32 nr);
 
 #endif

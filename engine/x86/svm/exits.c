@@ -306,7 +306,7 @@ static int handle_cr8_write(struct vcpu *v)
 		vcpu_request(v, REQ_EVENT);
 		return RESUME;
 	}
-	old = v->run->cr8;
+	old = lapic_get_cr8(v);
 	lapic_set_cr8(v, value);
 	if (value >= old)
 		return RESUME;
@@ -327,7 +327,7 @@ static int handle_db(struct vcpu *v)
 	if (v->hw.nmi_singlestep) {
 		bool guests = v->hw.nmi_singlestep_flags & FLAG_TF;
 
-		svm_end_nmi_singlestep(v);
+		vendor_end_nmi_step(v);
 		vcpu_request(v, REQ_EVENT);
 		if (!guests) {
 			/* The step was ours; breakpoints that hit with it are the guest's. */

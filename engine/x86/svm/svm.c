@@ -44,7 +44,7 @@ static bool svm_detect(const char **why)
 	svm.decode_assists = d & (1u << 7);
 	svm.pause_filter = d & (1u << 10);
 	svm.pause_threshold = d & (1u << 12);
-	svm.v_spec_ctrl = d & (1u << 20);
+	svm.v_spec_ctrl = host_cpu_switches_spec_ctrl();
 	if (svm.nr_asids < 2) {
 		*why = "this CPU has no ASID for a guest";
 		return false;
@@ -196,7 +196,7 @@ void vendor_reset(struct vcpu *v, bool init)
 	c->clean = 0;
 	v->hw.nmi_iret = v->hw.nmi_singlestep = v->hw.guest_dr = false;
 	if (!init) {
-		v->hw.spec_ctrl = 0;
+		v->hw.spec_ctrl = v->hw.vmcb->s.spec_ctrl = 0;
 		v->hw.spec_ctrl_passed = 0;
 	}
 }
@@ -293,6 +293,9 @@ void vendor_finish(struct vcpu *v)
 		host_machine_check();
 	if (unlikely(v->hw.exit_code == (u32)SVM_EXIT_ERR)) {
 		event_settle(v, false);
+		/* Whether the CPU flushed before it refused is not said: the flush is owed again. */
+		if (vmcb->c.tlb_ctl != TLB_KEEP)
+			asid_flush_owed(&v->hw.asid, host_asid_cpu());
 		return;
 	}
 	vmcb->c.tlb_ctl = TLB_KEEP;
@@ -386,7 +389,7 @@ void vendor_open_nmi_window(struct vcpu *v)
 	vcpu_set_rflags(v, vcpu_rflags(v) | FLAG_TF | FLAG_RF);
 }
 
-void svm_end_nmi_singlestep(struct vcpu *v)
+void vendor_end_nmi_step(struct vcpu *v)
 {
 	if (!v->hw.nmi_singlestep)
 		return;
@@ -450,7 +453,7 @@ static u64 *vmcb_msr(struct vcpu *v, u32 index)
 	case 0x176: return &s->sysenter_eip;
 	case 0x277: return &s->g_pat;
 	case 0x1d9: return &s->dbgctl;
-	case 0x48: return &v->hw.spec_ctrl;
+	case 0x48: return svm.v_spec_ctrl ? &s->spec_ctrl : &v->hw.spec_ctrl;
 	}
 	return NULL;
 }

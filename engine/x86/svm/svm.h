@@ -12,6 +12,4 @@ void svm_world_switch(struct vcpu *v, u64 guest_vmcb_pa, u64 host_vmcb_pa, u64 h
 
 /* The exit ended or interrupted IRET's intercept: NMIs may be taken again. vCPU thread. */
 void svm_nmi_unmask(struct vcpu *v);
-/* Stops the single step that watches for the end of IRET; gives the guest its own TF back. */
-void svm_end_nmi_singlestep(struct vcpu *v);
 #endif

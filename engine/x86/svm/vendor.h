@@ -102,6 +102,8 @@ void vendor_open_interrupt_window(struct vcpu *v);
 void vendor_withdraw_interrupt(struct vcpu *v);
 /* A #DB is about to be delivered by software: DR7.GD is cleared as the CPU would. */
 void vendor_set_debug_fault(struct vcpu *v);
+/* Stops the single step that vendor_open_nmi_window may have begun; the guest has its own TF again. */
+void vendor_end_nmi_step(struct vcpu *v);
 void vendor_set_nmi_mask(struct vcpu *v, bool masked);
 /* Makes the CPU exit on CR8 writes only while one could unblock an interrupt. */
 void vendor_update_tpr(struct vcpu *v);
