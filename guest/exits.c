@@ -304,7 +304,7 @@ static void test_control_registers(void)
 
 	report(try_write_cr0(cr0 & ~CR0_PE) == EXC_GP, "CR0: #GP for PG without PE");
 	report(try_write_cr0(cr0 | CR0_NW) == EXC_GP, "CR0: #GP for NW without CD");
-	report(try_write_cr0(cr0 | 1UL << 32) == EXC_GP, "CR0: #GP for upper half");
+	report_cpu(try_write_cr0(cr0 | 1UL << 32) == EXC_GP, "CR0: #GP for upper half");
 	report(read_cr0() == cr0, "CR0 is unchanged");
 	vector = try_write_cr0(cr0 | CR0_CD);
 	value = read_cr0();

@@ -128,6 +128,8 @@ static int __init exeunt_init(void)
 	r = work_init();
 	if (r)
 		goto fail_hardware;
+	/* Once, not per VM: the switch patches kernel text, which QEMU's multi-threaded TCG does not always survive. */
+	preempt_notifier_inc();
 	r = misc_register(&exeunt_device);
 	if (r)
 		goto fail_work;
@@ -138,6 +140,7 @@ static int __init exeunt_init(void)
 	return 0;
 
 fail_work:
+	preempt_notifier_dec();
 	work_exit();
 fail_hardware:
 	hardware_exit();
@@ -149,6 +152,7 @@ static void __exit exeunt_exit(void)
 	if (is_dev_kvm)
 		misc_deregister(&kvm_device);
 	misc_deregister(&exeunt_device);
+	preempt_notifier_dec();
 	work_exit();
 	hardware_exit();
 }

@@ -320,7 +320,6 @@ static void vm_free(struct kref *ref)
 	cleanup_srcu_struct(&hvm->srcu);
 	mmdrop(hvm->mm);
 	kvfree(hvm);
-	preempt_notifier_dec();
 	hardware_put();
 	module_put(THIS_MODULE);
 }
@@ -404,7 +403,6 @@ int vm_create_fd(unsigned long type)
 	}
 	/* From here vm_put undoes everything. The module stays while the VM does, also after its last descriptor's file is gone. */
 	__module_get(THIS_MODULE);
-	preempt_notifier_inc();
 	file = anon_inode_getfile("kvm-vm", &vm_fops, hvm, O_RDWR);
 	if (IS_ERR(file)) {
 		vm_put(hvm);
