@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * TCG plugin: records every instruction executed between two executions of one instruction, named by its virtual address.
+ * TCG plugin: records every instruction executed from one instruction to another, which are named by their virtual addresses.
  * bench/path loads it into the lab's QEMU to see where the instructions of a VM exit go.
  *
- * Arguments: at=ADDRESS, skip=N (let it pass N times first), out=FILE. One line per instruction: address, bytes.
- * For machines with one processor.
+ * Arguments: from=ADDRESS, to=ADDRESS (not recorded), skip=N (let `from` pass N times first), out=FILE.
+ * FILE gets one line per instruction: address, bytes. For machines with one processor.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ struct insn {
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
-static uint64_t at, skip;
+static uint64_t from, to, skip;
 static const char *out;
 static const struct insn **recorded;
 static unsigned int count;
@@ -46,13 +46,14 @@ static void write_out(void)
 	fclose(file);
 }
 
-static void passed_mark(void)
+static void look_for_marks(uint64_t address)
 {
-	if (state == WAITING && skip) {
-		skip--;
-	} else if (state == WAITING) {
-		state = RECORDING;
-	} else if (state == RECORDING) {
+	if (state == WAITING && address == from) {
+		if (skip)
+			skip--;
+		else
+			state = RECORDING;
+	} else if (state == RECORDING && address == to) {
 		state = DONE;
 		write_out();
 	}
@@ -63,8 +64,7 @@ static void executed(unsigned int cpu, void *data)
 	const struct insn *insn = data;
 
 	(void)cpu;
-	if (insn->address == at)
-		passed_mark();
+	look_for_marks(insn->address);
 	if (state == RECORDING && count < MAX_RECORDED)
 		recorded[count++] = insn;
 }
@@ -73,16 +73,16 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	(void)id;
 	for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
-		struct qemu_plugin_insn *from = qemu_plugin_tb_get_insn(tb, i);
-		size_t size = qemu_plugin_insn_size(from);
+		struct qemu_plugin_insn *source = qemu_plugin_tb_get_insn(tb, i);
+		size_t size = qemu_plugin_insn_size(source);
 		struct insn *insn = malloc(sizeof(*insn));
 
 		if (!insn)
 			abort();
-		insn->address = qemu_plugin_insn_vaddr(from);
+		insn->address = qemu_plugin_insn_vaddr(source);
 		insn->size = size < MAX_BYTES ? size : MAX_BYTES;
-		memcpy(insn->bytes, qemu_plugin_insn_data(from), insn->size);
-		qemu_plugin_register_vcpu_insn_exec_cb(from, executed, QEMU_PLUGIN_CB_NO_REGS, insn);
+		memcpy(insn->bytes, qemu_plugin_insn_data(source), insn->size);
+		qemu_plugin_register_vcpu_insn_exec_cb(source, executed, QEMU_PLUGIN_CB_NO_REGS, insn);
 	}
 }
 
@@ -90,8 +90,10 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_
 {
 	(void)info;
 	for (int i = 0; i < argc; i++) {
-		if (!strncmp(argv[i], "at=", 3))
-			at = strtoull(argv[i] + 3, NULL, 0);
+		if (!strncmp(argv[i], "from=", 5))
+			from = strtoull(argv[i] + 5, NULL, 0);
+		else if (!strncmp(argv[i], "to=", 3))
+			to = strtoull(argv[i] + 3, NULL, 0);
 		else if (!strncmp(argv[i], "skip=", 5))
 			skip = strtoull(argv[i] + 5, NULL, 0);
 		else if (!strncmp(argv[i], "out=", 4))
@@ -100,7 +102,7 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_
 			return -1;
 	}
 	recorded = calloc(MAX_RECORDED, sizeof(*recorded));
-	if (!at || !out || !recorded)
+	if (!from || !to || !out || !recorded)
 		return -1;
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 	return 0;

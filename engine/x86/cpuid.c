@@ -100,8 +100,8 @@ enum feature {
 	F_CLZERO = FEATURE(W8_8B, 0), F_XSAVEERPTR = FEATURE(W8_8B, 2),
 	F_WBNOINVD = FEATURE(W8_8B, 9), F_IBPB = FEATURE(W8_8B, 12), F_IBRS = FEATURE(W8_8B, 14),
 	F_STIBP = FEATURE(W8_8B, 15), F_STIBP_ALWAYS_ON = FEATURE(W8_8B, 17),
-	F_SSBD = FEATURE(W8_8B, 24), F_VIRT_SSBD = FEATURE(W8_8B, 25),
-	F_SSB_NO = FEATURE(W8_8B, 26), F_PSFD = FEATURE(W8_8B, 28), F_BTC_NO = FEATURE(W8_8B, 29),
+	F_SSBD = FEATURE(W8_8B, 24),
+	F_SSB_NO = FEATURE(W8_8B, 26), F_BTC_NO = FEATURE(W8_8B, 29),
 	/* Leaf 0x80000021 EAX and ECX. */
 	F_NO_NESTED_DATA_BP = FEATURE(W8_21A, 0), F_LFENCE_SERIALIZES = FEATURE(W8_21A, 2),
 	F_VERW_CLEAR = FEATURE(W8_21A, 5), F_NULL_SEL_CLEARS_BASE = FEATURE(W8_21A, 6),
@@ -787,7 +787,6 @@ static void derive(struct cpuid_state *s)
 	s->has_spec_ctrl = usable(words, F_SPEC_CTRL) || usable(words, F_IBRS) ||
 			   usable(words, F_STIBP) || usable(words, F_SSBD);
 	s->has_ibpb = usable(words, F_SPEC_CTRL) || usable(words, F_IBPB);
-	s->has_ssbd = usable(words, F_VIRT_SSBD);
 }
 
 /* --- The VMM's side. --- */

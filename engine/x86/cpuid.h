@@ -48,7 +48,6 @@ struct cpuid_state {
 	bool has_rdtscp, has_tsc_deadline, has_x2apic, has_nx, has_rdpid, has_xsaves, has_invpcid;
 	bool has_spec_ctrl;		/* MSR 0x48: any of IBRS, STIBP, SSBD */
 	bool has_ibpb;			/* MSR 0x49 */
-	bool has_ssbd;			/* MSR 0xc001011f (VIRT_SSBD) */
 	u32 kvm_features;		/* leaf 0x40000001 EAX; 0 without KVM's signature */
 };
 

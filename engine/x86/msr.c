@@ -98,7 +98,7 @@ static void set_tsc_by_vmm(struct vcpu *v, u64 value)
 {
 	struct vm *vm = v->vm;
 	s64 offset = value - host_tsc();
-	s64 apart = offset - vm->last_tsc_offset;
+	s64 apart = (u64)offset - (u64)vm->last_tsc_offset;
 	s64 second = (s64)v->msr.tsc_khz * 1000;
 
 	if (vm->tsc_written && apart < second && apart > -second)
@@ -338,7 +338,7 @@ int msr_read(struct vcpu *v, u32 index, u64 *value, bool host)
 		return host || v->cpuid.has_spec_ctrl ? 0 : GP;
 	case M_VIRT_SPEC_CTRL:
 		*value = v->msr.virt_spec_ctrl;
-		return host || v->cpuid.has_ssbd ? 0 : GP;
+		return host ? 0 : GP;		/* kept for the VMM that saves it; not offered */
 	case M_XSS:
 		*value = v->msr.xss;
 		return host || v->cpuid.has_xsaves ? 0 : GP;
@@ -377,7 +377,7 @@ static int write_plain(struct vcpu *v, u32 index, u64 value, bool host)
 	if (slot) {
 		if (value & ~allowed)
 			return GP;
-		if (index == M_VIRT_SPEC_CTRL && !host && !v->cpuid.has_ssbd)
+		if (index == M_VIRT_SPEC_CTRL && !host)
 			return GP;
 		if (index == M_XSS && !host && !v->cpuid.has_xsaves)
 			return GP;

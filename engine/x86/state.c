@@ -82,6 +82,8 @@ static bool sregs_valid(struct vcpu *v, const struct kvm_sregs *s)
 {
 	bool lme = s->efer & EFER_LME_BIT, lma = s->efer & EFER_LMA_BIT;
 
+	if (s->cr8 > 15)
+		return false;
 	if (s->cr0 >> 32 || ((s->cr0 & CR0_PG_BIT) && !(s->cr0 & CR0_PE_BIT)))
 		return false;
 	if ((s->cr0 & CR0_NW_BIT) && !(s->cr0 & CR0_CD_BIT))
@@ -103,8 +105,6 @@ int state_set_sregs(struct vcpu *v, const struct kvm_sregs *s)
 	if (!sregs_valid(v, s))
 		return -EINVAL;
 	if (v->apic.present && lapic_set_base(v, s->apic_base, true))
-		return -EINVAL;
-	if (s->cr8 > 15)
 		return -EINVAL;
 	vcpu_set_segment(v, SEG_CS, &s->cs);
 	vcpu_set_segment(v, SEG_DS, &s->ds);

@@ -46,6 +46,7 @@ static void enter_mode(struct vcpu *v, enum guest_mode mode)
 {
 	guest_set_mode(&g, mode);
 	VMCB(v)->s.efer |= EFER_SVME_BIT;
+	vendor_set_cr0(v, VMCB(v)->s.cr0);
 	VMCB(v)->s.rip = mode == GUEST_REAL ? CODE_GPA : CODE_GVA;
 	if (mode == GUEST_REAL)
 		return;

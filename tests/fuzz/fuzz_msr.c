@@ -32,6 +32,9 @@ static void check(struct vcpu *v)
 
 	if (machine_vmcb_problem(v))
 		abort();
+	/* Long mode is active exactly when it is enabled and paging is on. */
+	if (!(vcpu_efer(v) & EFER_LMA_BIT) != !((vcpu_efer(v) & EFER_LME_BIT) && (vcpu_cr0(v) & CR0_PG_BIT)))
+		abort();
 	for (unsigned int i = 0; i < ARRAY_SIZE(based); i++) {
 		struct kvm_segment s;
 

@@ -212,7 +212,6 @@ static void test_old_host_has_no_leaf_7(void **state)
 	assert_int_equal(v->cpuid.cr4_allowed & (CR4_SMEP_BIT | CR4_SMAP_BIT | CR4_FSGSBASE_BIT),
 			 0);
 	assert_false(v->cpuid.has_spec_ctrl);
-	assert_false(v->cpuid.has_ssbd);
 	get_supported();
 	for (u32 i = 0; i < nr_offered; i++)
 		assert_true(offered[i].function <= 5 || offered[i].function >= 0x40000000);
@@ -582,7 +581,7 @@ static void test_derived_from_full_table(void **state)
 	assert_int_equal(s->xcr0_allowed, 0x2e7);
 	assert_int_equal(s->maxphyaddr, 48);
 	assert_true(s->has_rdtscp && s->has_x2apic && s->has_nx && s->has_rdpid && s->has_invpcid);
-	assert_true(s->has_spec_ctrl && s->has_ibpb && s->has_ssbd);
+	assert_true(s->has_spec_ctrl && s->has_ibpb);
 	assert_false(s->has_xsaves);
 	assert_false(s->has_tsc_deadline);	/* the VMM adds it, by the capability */
 	assert_int_equal(s->kvm_features, 1 | 2 | 8 | 1u << 24);
@@ -599,7 +598,7 @@ static void test_derived_from_small_table(void **state)
 	assert_int_equal(s->maxphyaddr, 36);
 	assert_true(s->has_tsc_deadline);
 	assert_false(s->has_x2apic || s->has_rdtscp || s->has_nx || s->has_spec_ctrl ||
-		     s->has_ibpb || s->has_ssbd);
+		     s->has_ibpb);
 	assert_int_equal(s->kvm_features, 0);
 }
 
@@ -628,7 +627,7 @@ static void test_invented_bits_do_not_count(void **state)
 	assert_int_equal(v->cpuid.efer_allowed, EFER_SCE_BIT);
 	assert_int_equal(v->cpuid.xcr0_allowed, 3);
 	assert_int_equal(v->cpuid.maxphyaddr, 52);
-	assert_false(v->cpuid.has_xsaves || v->cpuid.has_spec_ctrl || v->cpuid.has_ssbd ||
+	assert_false(v->cpuid.has_xsaves || v->cpuid.has_spec_ctrl ||
 		     v->cpuid.has_rdtscp);
 	assert_true(v->cpuid.has_x2apic && v->cpuid.has_tsc_deadline);
 }

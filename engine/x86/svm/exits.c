@@ -101,7 +101,11 @@ static int handle_wrmsr(struct vcpu *v)
 
 static int handle_hlt(struct vcpu *v)
 {
-	skip(v, INSN_HLT);
+	u64 next;
+
+	if (!find_next_rip(v, INSN_HLT, &next))
+		return RESUME;
+	vcpu_advance_to(v, next);
 	if (!v->apic.present) {
 		v->run->exit_reason = KVM_EXIT_HLT;
 		return EXIT_TO_USER;

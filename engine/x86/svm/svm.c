@@ -72,16 +72,14 @@ void svm_exit(void)
 	host_pages_free(iopm, IOPM_ORDER);
 }
 
-/* The MSR permission map has two bits per MSR: even read, odd write (15.11). */
-static void msrpm_pass(struct vcpu *v, u32 msr, bool read, bool write)
+/* The MSR permission map has two bits per MSR, read and write: 0 gives the guest the register (15.11). */
+static void msrpm_pass(struct vcpu *v, u32 msr, bool pass)
 {
 	u32 index = msr < 0x2000 ? msr : msr - 0xc0000000u + 0x2000;
 	u8 *byte = (u8 *)v->hw.msrpm + index / 4;
+	u8 bits = 3u << (index % 4 * 2);
 
-	if (read)
-		*byte &= ~(1u << (index % 4 * 2));
-	if (write)
-		*byte &= ~(2u << (index % 4 * 2));
+	*byte = pass ? *byte & ~bits : *byte | bits;
 }
 
 /* MSRs that VMLOAD and VMSAVE switch, or that are in the VMCB: the guest has its own, the CPU checks the values. */
@@ -101,7 +99,7 @@ int vendor_create(struct vcpu *v)
 	}
 	memset(v->hw.msrpm, 0xff, 8192);
 	for (unsigned int i = 0; i < sizeof(passed_msrs) / sizeof(passed_msrs[0]); i++)
-		msrpm_pass(v, passed_msrs[i], true, true);
+		msrpm_pass(v, passed_msrs[i], true);
 	return 0;
 }
 
@@ -150,8 +148,6 @@ static void reset_segment(struct vmcb_seg *s, u16 selector, u16 attrib, u64 base
 /* The registers after power-up or INIT (APM vol. 2, table 14-1). */
 static void reset_registers(struct vmcb_save *s, bool init)
 {
-	u64 keep = init ? s->cr0 & (CR0_CD_BIT | CR0_NW_BIT) : 0;
-
 	reset_segment(&s->cs, 0xf000, 0x9b, 0xffff0000);
 	reset_segment(&s->ds, 0, 0x93, 0);
 	reset_segment(&s->es, 0, 0x93, 0);
@@ -164,7 +160,6 @@ static void reset_registers(struct vmcb_save *s, bool init)
 	reset_segment(&s->tr, 0, 0x8b, 0);
 	s->cpl = 0;
 	s->efer = EFER_SVME_BIT;
-	s->cr0 = CR0_ET_BIT | keep;
 	s->cr2 = s->cr3 = s->cr4 = 0;
 	s->dr6 = 0xffff0ff0;
 	s->dr7 = 0x400;
@@ -182,10 +177,14 @@ static void reset_registers(struct vmcb_save *s, bool init)
 void vendor_reset(struct vcpu *v, bool init)
 {
 	struct vmcb_control *c = &v->hw.vmcb->c;
+	u64 caches = CR0_CD_BIT | CR0_NW_BIT;
 
+	/* INIT leaves the caches as they are; power-up finds them off. */
+	if (init)
+		caches &= vcpu_cr0(v);
 	reset_registers(&v->hw.vmcb->s, init);
 	reset_intercepts(v);
-	vendor_set_cr0(v, v->hw.vmcb->s.cr0 | (init ? v->hw.cr0_hidden : 0));
+	vendor_set_cr0(v, CR0_ET_BIT | caches);
 	c->iopm_pa = iopm_pa;
 	c->msrpm_pa = v->hw.msrpm_pa;
 	c->int_ctl = V_INTR_MASKING_BIT;
@@ -198,6 +197,7 @@ void vendor_reset(struct vcpu *v, bool init)
 	if (!init) {
 		v->hw.spec_ctrl = v->hw.vmcb->s.spec_ctrl = 0;
 		v->hw.spec_ctrl_passed = 0;
+		msrpm_pass(v, 0x48, false);
 	}
 }
 
@@ -476,7 +476,7 @@ void vendor_set_msr(struct vcpu *v, u32 index, u64 value)
 void vendor_pass_spec_ctrl(struct vcpu *v)
 {
 	v->hw.spec_ctrl_passed = 1;
-	msrpm_pass(v, 0x48, true, true);
+	msrpm_pass(v, 0x48, true);
 }
 
 void vendor_set_efer(struct vcpu *v, u64 efer)

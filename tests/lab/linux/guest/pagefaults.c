@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Page faults of every kind that user space can make: first touch, zero after MADV_DONTNEED, copy on write
- * after fork, a fault turned into a signal, pages shared between processes, huge pages; and, where there
- * are two CPUs, that a page remapped on one is not read through a stale translation on the other.
+ * Page faults of every kind that user space can make: first touch, zero after MADV_DONTNEED, copy
+ * on write after fork, a fault turned into a signal, pages shared between processes, huge pages;
+ * and, where there are two CPUs, that a page remapped on one is not read through a stale
+ * translation on the other.
  *
  * usage: pagefaults MEBIBYTES
  */
@@ -181,7 +182,7 @@ static void *reader(void *unused)
 	return NULL;
 }
 
-/* The reader spins in user space, so its translation goes only if the remapping CPU's IPI reaches it. */
+/* The reader spins in user space: its translation goes only if the remapping CPU's IPI arrives. */
 static void test_shootdown(void)
 {
 	pthread_t thread;
@@ -196,7 +197,8 @@ static void test_shootdown(void)
 		uint64_t *fresh = map(PAGE, MAP_PRIVATE);
 
 		*fresh = value(turn, 6);
-		if (mremap(fresh, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, window) == MAP_FAILED) {
+		if (mremap(fresh, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, window) ==
+		    MAP_FAILED) {
 			perror("pagefaults: mremap");
 			exit(1);
 		}

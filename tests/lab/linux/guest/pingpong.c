@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A byte bounced between two processes over a pair of pipes, each process pinned to its own CPU where
- * there are two: every bounce is a wake-up IPI and, with the peer idle, a HLT. The bytes count up, so that
- * a lost or repeated wake-up is seen as a wrong byte and a lost one as a hang (SIGALRM ends it).
+ * A byte bounced between two processes over a pair of pipes, each process pinned to its own CPU
+ * where there are two: every bounce is a wake-up IPI and, with the peer idle, a HLT. The bytes
+ * count up, so that corruption is seen as a wrong byte; a lost wake-up is a hang, which SIGALRM
+ * ends.
  *
  * usage: pingpong ROUNDS
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The guest's clocks and timers: no sleep ends early or absurdly late, a periodic timer delivers every
- * tick, signals from a CPU-time timer arrive at a busy loop, and CLOCK_MONOTONIC never steps back as the
- * process hops between CPUs.
+ * The guest's clocks and timers: no sleep ends early or absurdly late, a periodic timer delivers
+ * every tick, signals from a CPU-time timer arrive at a busy loop, and CLOCK_MONOTONIC never steps
+ * back as the process hops between CPUs.
  *
  * usage: timers
  */
@@ -55,7 +55,7 @@ static void pin(int cpu)
 	}
 }
 
-/* Sleeps of very different lengths: short ones arm the timer close to now, long ones let the CPU idle. */
+/* Short sleeps arm the timer close to now, long ones let the CPU idle. */
 static void test_sleep(clockid_t clock)
 {
 	static const long long lengths[] = { 1, 1000, 50000, 300000, NS_PER_MS, 3 * NS_PER_MS,
@@ -117,7 +117,7 @@ static void on_alarm(int sig)
 	alarms++;
 }
 
-/* The loop never sleeps: the signal can come only from an interrupt that stops running guest code. */
+/* The loop never sleeps: the signal comes only from an interrupt that stops running code. */
 static void test_busy(void)
 {
 	struct itimerval spec = { { 0, 10000 }, { 0, 10000 } }, off = { 0 };
