@@ -24,7 +24,6 @@ static struct vcpu *v;
 static void enter_mode(enum guest_mode mode)
 {
 	guest_set_mode(&g, mode);
-	vendor_set_cr0(v, VMCB(v)->s.cr0);	/* caches on, after the reset that left them off */
 	VMCB(v)->s.efer |= EFER_SVME_BIT;
 	vendor_set_cr0(v, VMCB(v)->s.cr0);
 	if (mode != GUEST_REAL)
