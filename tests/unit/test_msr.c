@@ -384,6 +384,17 @@ static void test_spec_ctrl_takes_no_bit_that_the_host_lacks(void **state)
 	assert_int_equal(set(0x48, 4, HOST), GP);
 }
 
+/* V_SPEC_CTRL: the CPU switches it from and to the VMCB. */
+static void test_spec_ctrl_is_in_the_vmcb_where_the_cpu_switches_it(void **state)
+{
+	svm.v_spec_ctrl = true;
+	stores(0x48, 5);
+	assert_int_equal(VMCB(v)->s.spec_ctrl, 5);
+	vcpu_reset(v, false);
+	assert_int_equal(VMCB(v)->s.spec_ctrl, 0);
+	assert_int_equal(get(0x48, GUEST), 0);
+}
+
 static void test_speculation_registers_need_their_cpuid(void **state)
 {
 	u64 value;
@@ -648,6 +659,7 @@ int main(void)
 		CASE(tsc_aux_is_32_bits_wide),
 		CASE(spec_ctrl_passes_after_the_first_use),
 		CASE(spec_ctrl_takes_no_bit_that_the_host_lacks),
+		CASE(spec_ctrl_is_in_the_vmcb_where_the_cpu_switches_it),
 		CASE(speculation_registers_need_their_cpuid),
 		CASE(pred_cmd_is_write_only),
 		CASE(power_up_reset_intercepts_spec_ctrl_again),
