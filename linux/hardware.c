@@ -15,6 +15,8 @@
 #include "vendor.h"
 #include "hardware.h"
 
+#define VM_CR_SVMDIS	(1ull << 4)
+
 DEFINE_PER_CPU(struct host_cpu_state, host_cpu_state);
 static DEFINE_PER_CPU(struct asid_cpu, asid_cpu);
 
@@ -27,19 +29,17 @@ struct asid_cpu *host_asid_cpu(void)
 	return this_cpu_ptr(&asid_cpu);
 }
 
-/* -EBUSY, -EIO as hardware_get. Interrupts off or preemption off, on the CPU. */
+/* -EBUSY as hardware_get. Interrupts off or preemption off, on the CPU. */
 static int enable_this_cpu(void)
 {
 	struct host_cpu_state *s = this_cpu_ptr(&host_cpu_state);
-	u64 efer, vm_cr;
+	u64 efer;
 
 	if (s->on)
 		return 0;
 	rdmsrl(MSR_EFER, efer);
 	if (efer & EFER_SVME)
 		return -EBUSY;
-	if (!rdmsrl_safe(MSR_VM_CR, &vm_cr) && (vm_cr & (1ull << 4)))
-		return -EIO;
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, __sme_pa(s->save_area));
 	asid_cpu_init(this_cpu_ptr(&asid_cpu), svm.nr_asids);
@@ -180,6 +180,7 @@ static bool in_use(void)
 
 int hardware_init(void)
 {
+	u64 vm_cr;
 	int r;
 
 	if (cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT)) {
@@ -193,6 +194,11 @@ int hardware_init(void)
 	r = svm_init();
 	if (r)
 		return r;
+	if (!rdmsrl_safe(MSR_VM_CR, &vm_cr) && (vm_cr & VM_CR_SVMDIS)) {
+		pr_info("exeunt: not loaded: the firmware has locked SVM off (VM_CR.SVMDIS)\n");
+		svm_exit();
+		return -EOPNOTSUPP;
+	}
 	r = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "exeunt:online", cpu_up_here, cpu_down_here);
 	if (r < 0) {
 		free_pages_of_cpus();

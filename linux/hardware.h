@@ -9,8 +9,7 @@
 int hardware_init(void);
 void hardware_exit(void);
 /*
- * The first VM switches every CPU on, the last one off. -EBUSY if another hypervisor has a CPU; -EIO if the firmware locked SVM.
- * May sleep.
+ * The first VM switches every CPU on, the last one off. -EBUSY if another hypervisor has a CPU. May sleep.
  */
 int hardware_get(void);
 void hardware_put(void);
