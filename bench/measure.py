@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Shared by the programs in bench/: runs the payload `bench` (guest/bench.c) in the lab, reads its result, and names things."""
+"""What the programs in bench/ share: running the payload `bench` (guest/bench.c) in the lab, and the published page."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def lab(engine, command, qemu="lab", icount=False, params=(), timeout=300):
 
 
 def exit_costs(engine, samples=1000, params=(), qemu="lab", icount=True, timeout=300):
-    """The payload's result as it prints it: {"samples", "tsc_khz", "nrips", "empty", "results": [{"name", "min", ...}]}."""
+    """The payload's result as it prints it: {"samples", "nrips", ..., "results": [{"name", "min", "median", "p99"}]}."""
     command = [os.path.join(TOP, "guest", "run"), "--quiet", "--device", DEVICES[engine], "--timeout", str(timeout),
                "bench", "--json", "-n", str(samples)]
     output = lab(engine, command, qemu, icount, params, timeout)

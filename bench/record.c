@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * TCG plugin: records every instruction executed from one instruction to another, which are named by their virtual addresses.
- * bench/path loads it into the lab's QEMU to see where the instructions of a VM exit go.
+ * TCG plugin: records every instruction executed from one instruction to another, which are named
+ * by their virtual addresses. bench/path loads it into the lab's QEMU to see where the instructions
+ * of a VM exit go.
  *
- * Arguments: from=ADDRESS, to=ADDRESS (not recorded), skip=N (let `from` pass N times first), out=FILE.
- * FILE gets one line per instruction: address, bytes. For machines with one processor.
+ * Arguments: from=ADDRESS, to=ADDRESS (not recorded), skip=N (let `from` pass N times first),
+ * out=FILE. FILE gets one line per instruction: address, bytes. For machines with one processor.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -82,11 +83,13 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		insn->address = qemu_plugin_insn_vaddr(source);
 		insn->size = size < MAX_BYTES ? size : MAX_BYTES;
 		memcpy(insn->bytes, qemu_plugin_insn_data(source), insn->size);
-		qemu_plugin_register_vcpu_insn_exec_cb(source, executed, QEMU_PLUGIN_CB_NO_REGS, insn);
+		qemu_plugin_register_vcpu_insn_exec_cb(source, executed,
+						       QEMU_PLUGIN_CB_NO_REGS, insn);
 	}
 }
 
-QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
+QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info,
+					   int argc, char **argv)
 {
 	(void)info;
 	for (int i = 0; i < argc; i++) {

@@ -92,7 +92,7 @@ void msr_set_tsc(struct vcpu *v, u64 value)
 
 /*
  * The VMM writes vCPU after vCPU what it means to be one time. Writes that lie within a second of where the VM's clock would be
- * by now get the same offset as the last one; 0 and the first write start a new epoch.
+ * by now get the same offset as the last one, and so does 0, which a VMM writes for a vCPU that it adds later.
  */
 static void set_tsc_by_vmm(struct vcpu *v, u64 value)
 {
@@ -101,7 +101,7 @@ static void set_tsc_by_vmm(struct vcpu *v, u64 value)
 	s64 apart = (u64)offset - (u64)vm->last_tsc_offset;
 	s64 second = (s64)v->msr.tsc_khz * 1000;
 
-	if (vm->tsc_written && apart < second && apart > -second)
+	if (vm->tsc_written && (!value || (apart < second && apart > -second)))
 		offset = vm->last_tsc_offset;
 	vm->last_tsc_offset = offset;
 	vm->tsc_written = true;
@@ -380,6 +380,8 @@ static int write_plain(struct vcpu *v, u32 index, u64 value, bool host)
 		if (index == M_VIRT_SPEC_CTRL && !host)
 			return GP;
 		if (index == M_XSS && !host && !v->cpuid.has_xsaves)
+			return GP;
+		if (index == M_SMI_COUNT && !host)
 			return GP;
 		*slot = value;
 		return 0;

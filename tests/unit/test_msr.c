@@ -316,6 +316,16 @@ static void test_tscs_that_the_vmm_writes_one_after_the_other_are_one_time(void 
 	assert_int_equal(msr_write(other, 0x10, 3600 * MACHINE_TSC_KHZ * 1000, HOST), 0);
 	assert_int_equal(msr_guest_tsc(other), 3600 * MACHINE_TSC_KHZ * 1000);
 	assert_int_not_equal(other->msr.tsc_offset, v->msr.tsc_offset);
+	/* A vCPU that is added later gets 0 from the VMM, and the time of the others. */
+	assert_int_equal(msr_write(v, 0x10, 0, HOST), 0);
+	assert_int_equal(other->msr.tsc_offset, v->msr.tsc_offset);
+}
+
+static void test_smi_count_is_the_vmms_to_write(void **state)
+{
+	assert_int_equal(msr_write(v, 0x34, 7, HOST), 0);
+	assert_int_equal(msr_write(v, 0x34, 8, GUEST), 1);
+	assert_int_equal(v->msr.smi_count, 7);
 }
 
 static void test_tsc_values_at_the_ends_do_not_overflow(void **state)
@@ -655,6 +665,7 @@ int main(void)
 		CASE(tsc_write_of_the_vmm_leaves_tsc_adjust),
 		CASE(tscs_that_the_vmm_writes_one_after_the_other_are_one_time),
 		CASE(tsc_values_at_the_ends_do_not_overflow),
+		CASE(smi_count_is_the_vmms_to_write),
 		CASE(tsc_deadline_needs_its_cpuid),
 		CASE(tsc_aux_is_32_bits_wide),
 		CASE(spec_ctrl_passes_after_the_first_use),

@@ -385,6 +385,7 @@ void vendor_open_nmi_window(struct vcpu *v)
 		return;
 	/* Either IRET is about to execute or an interrupt shadow is about to end: one step further NMIs are possible. */
 	v->hw.nmi_singlestep = true;
+	v->hw.nmi_step_iret = v->hw.nmi_iret;
 	v->hw.nmi_singlestep_flags = vcpu_rflags(v) & (FLAG_TF | FLAG_RF);
 	vcpu_set_rflags(v, vcpu_rflags(v) | FLAG_TF | FLAG_RF);
 }
@@ -394,6 +395,8 @@ void vendor_end_nmi_step(struct vcpu *v)
 	if (!v->hw.nmi_singlestep)
 		return;
 	v->hw.nmi_singlestep = false;
+	if (v->hw.nmi_step_iret && vcpu_rip(v) != v->hw.nmi_iret_rip)
+		return;
 	vcpu_set_rflags(v, (vcpu_rflags(v) & ~FLAG_TF) | (v->hw.nmi_singlestep_flags & FLAG_TF));
 }
 

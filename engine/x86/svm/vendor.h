@@ -29,6 +29,7 @@ struct vendor_vcpu {
 	u64 nmi_iret_rip;
 	bool nmi_singlestep;	/* TF is ours: to see IRET end */
 	u64 nmi_singlestep_flags;
+	bool nmi_step_iret;	/* over IRET, which pops the guest's flags */
 	bool guest_dr;		/* DR0..3 hold the guest's values while it runs */
 	u32 exit_code;		/* of the last exit; 0xffffffff when VMRUN failed */
 };

@@ -20,6 +20,7 @@
 #define SLOT_PAGES	(SLOT_BYTES / PAGE)
 #define AREA_BYTES	(2 * MIB)
 #define SECONDS		3
+#define PAUSE_US	2000	/* between two rounds, for vCPUs to write */
 
 /* The areas that are written: one at the start, one across 256 MiB. */
 static const size_t areas[] = { 0, 255 * MIB };
@@ -117,8 +118,10 @@ static void migrate(void)
 	machine_slot(&machine, 1, GUEST_MEMORY, memory, SLOT_BYTES, KVM_MEM_LOG_DIRTY_PAGES);
 	for (size_t i = 0; i < ARRAY_SIZE(areas); i++)
 		memcpy(copy + areas[i], memory + areas[i], AREA_BYTES);
-	for (; time(NULL) < end; rounds++)
+	for (; time(NULL) < end; rounds++) {
 		pages += take_and_copy();
+		usleep(PAUSE_US);
+	}
 	stop_vcpus();
 	pages += take_and_copy();
 	differ = pages_that_differ();

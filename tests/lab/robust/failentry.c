@@ -5,41 +5,37 @@
  */
 #include "robust.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #define CR0_PE			(1ULL << 0)
-#define CR0_ET			(1ULL << 4)
 #define CR0_PG			(1ULL << 31)
-#define CR4_PAE			(1ULL << 5)
 #define EFER_LME		(1ULL << 8)
-#define EFER_LMA		(1ULL << 10)
-#define VMEXIT_INVALID		(~0ULL)
+#define MSR_EFER		0xc0000080
+#define VMEXIT_INVALID		(~0U)	/* -1; upstream gives its low 32 bits */
 #define ROUNDS			3
 
 /* hlt */
 static const uint8_t code[] = { 0xf4 };
 
-/* 64-bit mode with a code segment that is 64-bit and 32-bit at once. */
+/* Paging and EFER.LME without CR4.PAE. KVM_SET_SREGS refuses that, so EFER comes by KVM_SET_MSRS. */
 static void break_state(struct vcpu *v, const struct kvm_sregs *good)
 {
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry efer;
+	} msrs = { { .nmsrs = 1 }, { .index = MSR_EFER, .data = EFER_LME } };
 	struct kvm_sregs sregs = *good;
 
-	sregs.cr0 = CR0_PE | CR0_ET | CR0_PG;
+	sregs.cr0 |= CR0_PE | CR0_PG;
 	sregs.cr3 = PAGE;
-	sregs.cr4 = CR4_PAE;
-	sregs.efer = EFER_LME | EFER_LMA;
-	sregs.cs.l = 1;
-	sregs.cs.db = 1;
 	if (ioctl(v->fd, KVM_SET_SREGS, &sregs))
-		die("KVM_SET_SREGS of the bad state");
+		die("KVM_SET_SREGS");
+	if (ioctl(v->fd, KVM_SET_MSRS, &msrs) != 1)
+		die("KVM_SET_MSRS of EFER");
 }
 
-/*
- * Reported as EXIT_FAIL_ENTRY, again and again until it is repaired. Whether the state is refused
- * by VMRUN itself shows in the reason.
- */
+/* Reported again and again, until the state is repaired. */
 static void test_round(struct vcpu *v, const struct kvm_sregs *good, int round)
 {
 	struct kvm_regs regs = { .rflags = 2 };
@@ -51,7 +47,7 @@ static void test_round(struct vcpu *v, const struct kvm_sregs *good, int round)
 		check(!ret && v->run->exit_reason == KVM_EXIT_FAIL_ENTRY,
 		      "round %d: KVM_RUN reports that VMRUN failed (returns %d, exit reason %u)",
 		      round, ret, v->run->exit_reason);
-		check(v->run->fail_entry.hardware_entry_failure_reason == VMEXIT_INVALID,
+		check((uint32_t)v->run->fail_entry.hardware_entry_failure_reason == VMEXIT_INVALID,
 		      "round %d: the failure reason is the hardware's", round);
 	}
 	if (ioctl(v->fd, KVM_SET_SREGS, good) || ioctl(v->fd, KVM_SET_REGS, &regs))

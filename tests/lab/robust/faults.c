@@ -28,13 +28,19 @@ static const uint8_t code[] = { 0x8b, 0x03, 0xf4 };
 
 static struct vcpu vcpus[VCPUS];
 static int results[VCPUS];	/* 0: HLT; or an errno, or -1: another exit */
+static pthread_barrier_t barrier;
 
+/*
+ * No thread comes or goes while vCPUs run: its stack's mapping changes with it, after which the
+ * hypervisor looks all pages up again, and takes tables again.
+ */
 static void *run(void *argument)
 {
 	struct vcpu *v = argument;
-	int ret = vcpu_run(v) ? errno : v->run->exit_reason == KVM_EXIT_HLT ? 0 : -1;
 
-	results[v - vcpus] = ret;
+	pthread_barrier_wait(&barrier);
+	results[v - vcpus] = vcpu_run(v) ? errno : v->run->exit_reason == KVM_EXIT_HLT ? 0 : -1;
+	pthread_barrier_wait(&barrier);
 	return NULL;
 }
 
@@ -107,10 +113,13 @@ int main(void)
 	fd = userfaultfd_new(memory);
 	for (size_t i = 0; i < VCPUS; i++)
 		vcpus[i] = vcpu_new(&m, i, GUEST_MEMORY + i * LARGE_PAGE);
+	pthread_barrier_init(&barrier, NULL, VCPUS + 1);
 	for (size_t i = 0; i < VCPUS; i++)
 		pthread_create(&threads[i], NULL, run, &vcpus[i]);
+	pthread_barrier_wait(&barrier);
 	check(wait_for_faults(fd) == VCPUS, "%u vCPUs wait for their pages at the same time", VCPUS);
 	let_all_go(fd, memory);
+	pthread_barrier_wait(&barrier);
 	for (size_t i = 0; i < VCPUS; i++)
 		pthread_join(threads[i], NULL);
 	check(results_that_are(ENOMEM) == 0, "KVM_RUN does not fail with ENOMEM while memory is free (%u of %u)",
