@@ -2,7 +2,7 @@
 /*
  * ldt: another thread of the VMM changes the process's LDT while a vCPU runs. When KVM_RUN comes
  * back, the vCPU's thread has the new LDT: the CPU's hidden copy of the old one, which the world
- * switch saved before, names freed memory.
+ * switch saved before, names freed memory. Upstream 6.1 comes back with the old LDT: skipped there.
  */
 #define _GNU_SOURCE
 #include "robust.h"
@@ -78,6 +78,10 @@ int main(void)
 	uint8_t *memory;
 
 	start(20);
+	if (access("/dev/exeunt", F_OK)) {
+		skip("KVM_RUN comes back with the LDT that another thread set: upstream 6.1 does not");
+		return 0;
+	}
 	pin(0);
 	set_ldt(FIRST_LIMIT);
 	if (!check(ldt_limit() == FIRST_LIMIT, "the test sees its LDT"))
