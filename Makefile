@@ -4,7 +4,7 @@
 # The lab's kernel: the newest 6.1 kernel of Debian's that is installed with its headers. KDIR= names another build tree.
 KDIR ?= $(lastword $(shell ls -d /lib/modules/6.1.*-amd64/build 2>/dev/null | grep -v -e cloud -e rt- | sort -V))
 
-.PHONY: all module guest check check-unit check-fuzz check-lab fuzz demo clean help sparse
+.PHONY: all module guest check check-static check-unit check-fuzz check-lab fuzz demo clean help sparse
 
 all: module guest
 
@@ -21,6 +21,9 @@ guest:
 
 check:
 	./check
+
+check-static: module
+	tests/static/branches
 
 check-unit:
 	$(MAKE) -C tests/unit check
@@ -40,6 +43,9 @@ demo:
 clean:
 	-test -z "$(KDIR)" || $(MAKE) -C $(KDIR) M=$(CURDIR) clean
 	$(MAKE) -C guest clean
+	$(MAKE) -C tests/lab/linux clean
+	$(MAKE) -C tests/lab/ioctl clean
+	$(MAKE) -C tests/lab/robust clean
 	$(MAKE) -C tests/unit clean
 	$(MAKE) -C tests/fuzz clean
 
@@ -50,6 +56,7 @@ help:
 	@echo '  guest        guest/run and the payloads that it runs'
 	@echo '  sparse       the module again, every file checked by sparse'
 	@echo '  check        all tests, as CI runs them (installs what it needs)'
+	@echo '  check-static no indirect branch between VM exit and VM entry, by disassembly'
 	@echo '  check-unit   the engine in user space, under ASan and UBSan'
 	@echo '  check-fuzz   each fuzzer for FUZZ_SECONDS=15'
 	@echo '  check-lab    real guests on the real module, in the emulated machine'

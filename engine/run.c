@@ -87,11 +87,8 @@ static int enter_once(struct vcpu *v)
 		if (r <= 0 || v->mp_state != KVM_MP_STATE_RUNNABLE)
 			return r;
 	}
-	if (vcpu_take_request(v, REQ_EVENT) || v->run->request_interrupt_window) {
-		r = event_inject(v);
-		if (r <= 0)
-			return r;
-	}
+	if (vcpu_take_request(v, REQ_EVENT) || v->run->request_interrupt_window)
+		event_inject(v);
 	if (v->apic.vapic_gpa)
 		lapic_sync_to_vapic(v);
 

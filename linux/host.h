@@ -129,9 +129,6 @@ static inline bool host_signal_pending(void) { return signal_pending(current); }
 
 static inline void host_cpuid(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d) { cpuid_count(leaf, sub, a, b, c, d); }
 static inline u32 host_cpu(void) { return raw_smp_processor_id(); }
-/* The calling CPU's own MSRs; only those that the CPU is known to have. Preemption off. */
-static inline u64 host_rdmsr(u32 msr) { return native_read_msr(msr); }
-static inline void host_wrmsr(u32 msr, u64 value) { native_write_msr(msr, (u32)value, value >> 32); }
 /* MSRs that may not exist (the feature MSRs): -EIO when the CPU raises #GP. */
 int host_rdmsr_safe(u32 msr, u64 *value);
 static inline bool host_la57(void) { return pgtable_l5_enabled(); }

@@ -214,7 +214,7 @@ void event_settle(struct vcpu *v, bool taken)
 	vcpu_request(v, REQ_EVENT);
 }
 
-int event_inject(struct vcpu *v)
+void event_inject(struct vcpu *v)
 {
 	if (lapic_timer_pending(v))
 		lapic_timer_deliver(v);
@@ -226,7 +226,6 @@ int event_inject(struct vcpu *v)
 		vendor_open_nmi_window(v);
 	offer_interrupt(v);
 	vendor_update_tpr(v);
-	return RESUME;
 }
 
 bool event_deliverable(struct vcpu *v)

@@ -53,7 +53,7 @@ void event_settle(struct vcpu *v, bool taken);
  */
 int event_extint(struct vcpu *v, u32 vector);
 /* Hands events to the hardware for this entry and opens windows for those that must wait. vCPU thread, before interrupts go off. */
-int event_inject(struct vcpu *v);
+void event_inject(struct vcpu *v);
 /* Something could be delivered if the guest ran now: used to decide whether a halted vCPU wakes. vCPU thread. */
 bool event_deliverable(struct vcpu *v);
 /* The guest can take an interrupt that the VMM injects now (kvm_run->ready_for_interrupt_injection). */

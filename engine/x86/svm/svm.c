@@ -38,8 +38,6 @@ static bool svm_detect(const char **why)
 	}
 	svm.nr_asids = b;
 	svm.nrip = d & (1u << 3);
-	svm.tsc_scaling = d & (1u << 4);
-	svm.clean_bits = d & (1u << 5);
 	svm.flush_by_asid = d & (1u << 6);
 	svm.decode_assists = d & (1u << 7);
 	svm.pause_filter = d & (1u << 10);

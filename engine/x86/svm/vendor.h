@@ -39,7 +39,7 @@ struct vendor_vcpu {
 /* What the CPU offers (CPUID 8000_000Ah); filled by svm_init. */
 struct svm_features {
 	u32 nr_asids;
-	bool nrip, flush_by_asid, decode_assists, clean_bits, pause_filter, pause_threshold, tsc_scaling, v_spec_ctrl;
+	bool nrip, flush_by_asid, decode_assists, pause_filter, pause_threshold, v_spec_ctrl;
 };
 extern struct svm_features svm;
 
