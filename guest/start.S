@@ -114,7 +114,7 @@ exception_stubs:
 	.rept	256
 	.balign	STUB_SIZE
 	/* Bits of the vectors with an error code: 8, 10 to 14, 17, 21, 29, 30. */
-	.if	vector >= 32 || !(0x60227d00 >> vector & 1)
+	.if	vector >= 32 || !(0x60227d00 >> (vector & 31) & 1)
 	pushq	$0
 	.endif
 	pushq	$vector
