@@ -94,7 +94,7 @@ static int enter_once(struct vcpu *v)
 
 	host_preempt_disable();
 	host_irq_disable();
-	__atomic_store_n(&v->mode, IN_GUEST, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->mode, IN_GUEST, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	ready = host_svm_on();
 	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || host_work_pending() || !ready) {

@@ -41,8 +41,9 @@ static void load_on_cpu(struct host_vcpu *hv, int cpu)
 	hv->host_pkru = read_pkru();
 	if (has_tsc_aux(v)) {
 		rdmsrl(MSR_TSC_AUX, hv->host_tsc_aux);
-		wrmsrl(MSR_TSC_AUX, v->msr.tsc_aux);
-		hv->tsc_aux_loaded = true;
+		hv->tsc_aux_loaded = hv->host_tsc_aux != v->msr.tsc_aux;
+		if (hv->tsc_aux_loaded)
+			wrmsrl(MSR_TSC_AUX, v->msr.tsc_aux);
 	}
 	if (hv->last_cpu != cpu && !v->vm->clock_shared)
 		vcpu_request(v, REQ_CLOCK_UPDATE);
@@ -76,8 +77,10 @@ void host_tsc_aux_changed(struct vcpu *v)
 	struct host_vcpu *hv = HOST_VCPU(v);
 
 	preempt_disable();
-	if (hv->tsc_aux_loaded)
+	if (has_tsc_aux(v)) {
 		wrmsrl(MSR_TSC_AUX, v->msr.tsc_aux);
+		hv->tsc_aux_loaded = true;
+	}
 	preempt_enable();
 }
 

@@ -24,7 +24,7 @@ HOST_FUNC_START(svm_world_switch)
 	push %rbx
 	push %rcx			/* 16(%rsp): the host's SPEC_CTRL */
 	push %rdx			/* 8(%rsp): the host's VMSAVE page */
-	push %rdi			/* 0(%rsp): v, later the guest's RDI for a moment */
+	push %rdi			/* 0(%rsp): v */
 	mov %rsi, %r8
 
 	clgi
@@ -63,8 +63,9 @@ HOST_FUNC_START(svm_world_switch)
 
 	vmrun %rax
 
-	/* RAX (the VMCB's address) and RSP are the host's again; everything else is the guest's. */
-	xchg %rdi, (%rsp)
+	/* RAX (the VMCB's address) and RSP are the host's again; everything else is the guest's. No XCHG: it would lock. */
+	push %rdi
+	mov 8(%rsp), %rdi
 	mov %rcx, V_REGS + 1 * 8(%rdi)
 	mov %rdx, V_REGS + 2 * 8(%rdi)
 	mov %rbx, V_REGS + 3 * 8(%rdi)
@@ -80,6 +81,7 @@ HOST_FUNC_START(svm_world_switch)
 	mov %r15, V_REGS + 15 * 8(%rdi)
 	pop %rcx
 	mov %rcx, V_REGS + 7 * 8(%rdi)
+	pop %rcx
 
 	vmsave %rax
 
