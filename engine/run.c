@@ -38,11 +38,7 @@ static int serve_requests(struct vcpu *v)
 		pv_clock_update(v);
 	if (vcpu_take_request(v, REQ_TLB_FLUSH))
 		vendor_flush_tlb(v);
-	if (__atomic_load_n(&v->apic.pending_init_sipi, __ATOMIC_ACQUIRE)) {
-		lapic_accept_init_sipi(v);
-		if (v->mp_state != KVM_MP_STATE_RUNNABLE)
-			return RESUME;
-	}
+	lapic_accept_init_sipi(v);
 	return RESUME;
 }
 
@@ -55,7 +51,6 @@ static int wait_until_runnable(struct vcpu *v)
 	r = serve_requests(v);
 	if (r <= 0)
 		return r;
-	lapic_accept_init_sipi(v);
 	if (v->mp_state == KVM_MP_STATE_HALTED && event_deliverable(v)) {
 		v->mp_state = KVM_MP_STATE_RUNNABLE;
 		vcpu_request(v, REQ_EVENT);

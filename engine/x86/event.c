@@ -130,16 +130,16 @@ static bool inject_interrupted(struct vcpu *v)
 		if (ev->exception.vector == VEC_DB)
 			vendor_set_debug_fault(v);
 	}
-	if (ev->exception.injected)
+	if (ev->exception.injected) {
 		host_trace_inj_exception(ev->exception.vector, ev->exception.has_error, ev->exception.error, again);
-	if (ev->exception.injected)
 		vendor_inject_exception(v, ev->exception.vector, ev->exception.has_error, ev->exception.error);
-	else if (ev->nmi_injected)
+	} else if (ev->nmi_injected) {
 		vendor_inject_nmi(v);
-	else if (ev->interrupt.injected)
+	} else if (ev->interrupt.injected) {
 		vendor_inject_interrupt(v, ev->interrupt.vector);
-	else
+	} else {
 		return false;
+	}
 	return true;
 }
 
