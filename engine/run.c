@@ -38,6 +38,8 @@ static int serve_requests(struct vcpu *v)
 		pv_clock_update(v);
 	if (vcpu_take_request(v, REQ_TLB_FLUSH))
 		vendor_flush_tlb(v);
+	if (vcpu_take_request(v, REQ_STATS))
+		stats_refill(v->stats);
 	lapic_accept_init_sipi(v);
 	return RESUME;
 }
@@ -71,6 +73,31 @@ static bool irq_window_exit(struct vcpu *v)
 	return true;
 }
 
+/*
+ * The guest is about to be entered: counts the exit before, if there was one. Interrupts off. The clock may go backwards where the vCPU
+ * has changed its CPU and TSCs differ: such an exit counts with no time.
+ */
+static __always_inline void account_entry(struct vcpu *v)
+{
+	struct vcpu_stats *s = v->stats;
+	struct exeunt_row *row;
+	u64 cycles;
+
+	if (!host_accounting() || unlikely(!s->since))
+		return;
+	cycles = host_tsc() - s->since;
+	if (unlikely((s64)cycles < 0))
+		cycles = 0;
+	s->since = 0;
+	row = s->row[s->slot[stats_slot(s->key)]];
+	if (unlikely(row->key != s->key)) {
+		row = stats_find_slow(s, s->key);
+		if (s->nr_spare < STATS_SPARES)
+			vcpu_request(v, REQ_STATS);
+	}
+	stats_add(row, cycles);
+}
+
 /* One round: requests, events, the guest, the exit's handler. */
 static int enter_once(struct vcpu *v)
 {
@@ -99,14 +126,17 @@ static int enter_once(struct vcpu *v)
 		event_settle(v, false);
 		return ready ? RESUME : -EIO;
 	}
-	host_fpu_ready();
+	if (host_fpu_ready())
+		v->stats->fpu_reloads++;
 	host_xstate_enter(v);
 	vendor_prepare(v);
 	host_trace_entry(v);
 	host_timing_enter();
+	account_entry(v);
 
 	vendor_enter(v);
 
+	stats_exit(v->stats, vcpu_exit_reason(v));
 	__atomic_store_n(&v->mode, OUTSIDE_GUEST, __ATOMIC_RELEASE);
 	host_xstate_exit(v);
 	vendor_finish(v);
@@ -125,7 +155,7 @@ static int enter_once(struct vcpu *v)
 	return vendor_handle_exit(v);
 }
 
-int vcpu_run(struct vcpu *v)
+static int run_until_needed(struct vcpu *v)
 {
 	int r;
 
@@ -145,6 +175,14 @@ int vcpu_run(struct vcpu *v)
 	}
 }
 
+int vcpu_run(struct vcpu *v)
+{
+	int r = run_until_needed(v);
+
+	stats_outcome(v->stats, EXEUNT_USER);
+	return r;
+}
+
 void vcpu_reset(struct vcpu *v, bool init)
 {
 	u64 type_family_model = 0x600;
@@ -155,7 +193,8 @@ void vcpu_reset(struct vcpu *v, bool init)
 	memset(v->regs, 0, sizeof(v->regs));
 	memset(v->dr, 0, sizeof(v->dr));
 	v->regs[R_DX] = type_family_model;
-	__atomic_fetch_and(&v->requests, 1ull << REQ_IOAPIC_SCAN | 1ull << REQ_IOAPIC_EOI | 1ull << REQ_TLB_FLUSH | 1ull << REQ_CLOCK_UPDATE, __ATOMIC_RELEASE);
+	__atomic_fetch_and(&v->requests, 1ull << REQ_IOAPIC_SCAN | 1ull << REQ_IOAPIC_EOI | 1ull << REQ_TLB_FLUSH |
+			   1ull << REQ_CLOCK_UPDATE | 1ull << REQ_STATS, __ATOMIC_RELEASE);
 	emulate_reset(v);
 	event_reset(v);
 	vendor_reset(v, init);

@@ -27,6 +27,7 @@
 #include <linux/irqflags.h>
 #include <linux/preempt.h>
 #include <linux/entry-kvm.h>
+#include <linux/jump_label.h>
 #include <asm/cpuid.h>
 #include <asm/debugreg.h>
 #include <asm/mce.h>
@@ -51,6 +52,10 @@ struct host_cpu_state {
 	struct vcpu *last;	/* whose branch predictions may be in the CPU: IBPB when another VM's vCPU is loaded */
 };
 DECLARE_PER_CPU(struct host_cpu_state, host_cpu_state);
+
+/* Exits are accounted for (module parameter `accounting`). */
+DECLARE_STATIC_KEY_TRUE(host_accounting_key);
+static __always_inline bool host_accounting(void) { return static_branch_likely(&host_accounting_key); }
 
 /* --- Memory. --- */
 
@@ -119,6 +124,8 @@ void host_timer_cancel(struct vcpu *v);
 
 /* Makes @v notice its requests: wakes it if it is blocked, gets it out of the guest if it is in it. Any context. */
 void host_kick(struct vcpu *v);
+/* Its thread is on a CPU, in KVM_RUN or another call. Any context; true only for this moment. */
+bool host_vcpu_on_cpu(const struct vcpu *v);
 /* Waits until vcpu_wants_to_run(v) (run.h) or a signal. vCPU thread. */
 void host_block(struct vcpu *v);
 /* In the middle of long work: others may run. May sleep. */
@@ -147,11 +154,13 @@ static inline void host_irq_enable(void) { local_irq_enable(); }
 static inline bool host_work_pending(void) { return read_thread_flags() & HOST_WORK_FLAGS; }
 /* Does that work. 0 to go on, -EINTR for a signal. May sleep. */
 int host_handle_work(struct vcpu *v);
-/* The guest's FPU state is in the registers after this. */
-static inline void host_fpu_ready(void)
+/* The guest's FPU state is in the registers after this. True if it had to be loaded. */
+static inline bool host_fpu_ready(void)
 {
-	if (test_thread_flag(TIF_NEED_FPU_LOAD))
-		switch_fpu_return();
+	if (likely(!test_thread_flag(TIF_NEED_FPU_LOAD)))
+		return false;
+	switch_fpu_return();
+	return true;
 }
 /* XCR0, XSS and PKRU that are the guest's while it runs (fpu.c). */
 void host_xstate_enter(struct vcpu *v);
@@ -234,6 +243,9 @@ struct asid_cpu *host_asid_cpu(void);
 
 /* A guest-controlled index, bounded also under speculation. */
 #define host_index(i, n) array_index_nospec(i, n)
+
+/* In a loop that waits for another CPU. */
+#define host_relax()	cpu_relax()
 
 #define host_div64(n, d) div64_u64(n, d)
 /* a * b / c without losing the high bits. */

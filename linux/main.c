@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "vm.h"
+#include "vm_stats.h"
 #include "hardware.h"
 #include "work.h"
 
@@ -67,6 +68,9 @@ static long get_feature_msrs(struct kvm_msrs __user *arg)
 	return i;
 }
 
+/* Registered as /dev/kvm as well as /dev/exeunt. */
+static bool is_dev_kvm;
+
 static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	void __user *p = (void __user *)arg;
@@ -96,7 +100,7 @@ static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case KVM_X86_GET_MCE_CAP_SUPPORTED:
 		return copy_to_user(p, &mce_cap, sizeof(mce_cap)) ? -EFAULT : 0;
 	}
-	return -ENOTTY;
+	return stats_device_ioctl(cmd, p, is_dev_kvm);
 }
 
 static const struct file_operations device_fops = {
@@ -117,7 +121,6 @@ static struct miscdevice kvm_device = {
 	.name = "kvm",
 	.fops = &device_fops,
 };
-static bool is_dev_kvm;
 
 static int __init exeunt_init(void)
 {

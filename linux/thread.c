@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The thread that runs a vCPU: KVM_RUN from the system call to the engine's loop and back, what is bound to the CPU while the
- * vCPU is loaded, kicks, blocking and the timer. Owns the thread's half of struct host_vcpu.
+ * vCPU is loaded, kicks and the timer. Owns the thread's half of struct host_vcpu.
  */
 #include <linux/hrtimer.h>
 #include <linux/sched/signal.h>
@@ -9,6 +9,7 @@
 #include <linux/swait.h>
 #include <asm/msr.h>
 #include "vm.h"
+#include "vm_stats.h"
 #include "x86/state.h"
 
 /* --- Load and put: a vCPU on a CPU. --- */
@@ -91,7 +92,14 @@ static void sched_in(struct preempt_notifier *n, int cpu)
 
 static void sched_out(struct preempt_notifier *n, struct task_struct *next)
 {
-	put_off_cpu(container_of(n, struct host_vcpu, preempt));
+	struct host_vcpu *hv = container_of(n, struct host_vcpu, preempt);
+
+	if (hv->running) {
+		if (task_is_running(current))
+			stats_inc(&hv->v, preemptions);
+		fpu_preempted(hv);
+	}
+	put_off_cpu(hv);
 }
 
 static struct preempt_ops preempt_ops = { .sched_in = sched_in, .sched_out = sched_out };
@@ -112,7 +120,12 @@ void vcpu_put(struct host_vcpu *hv)
 	preempt_enable();
 }
 
-/* --- Kicks, blocking, the timer. --- */
+/* --- Kicks, the timer. --- */
+
+bool host_vcpu_on_cpu(const struct vcpu *v)
+{
+	return READ_ONCE(HOST_VCPU(v)->cpu) >= 0;
+}
 
 void host_kick(struct vcpu *v)
 {
@@ -142,24 +155,7 @@ static void set_thread(struct host_vcpu *hv)
 	if (old)
 		synchronize_rcu();
 	put_pid(old);
-}
-
-void host_block(struct vcpu *v)
-{
-	struct host_vcpu *hv = HOST_VCPU(v);
-	DECLARE_SWAITQUEUE(wait);
-	u64 start = host_now_ns();
-	bool waited = false;
-
-	for (;;) {
-		prepare_to_swait_exclusive(&hv->wait, &wait, TASK_INTERRUPTIBLE);
-		if (vcpu_wants_to_run(v) || signal_pending(current))
-			break;
-		waited = true;
-		schedule();
-	}
-	finish_swait(&hv->wait, &wait);
-	trace_kvm_vcpu_wakeup(host_now_ns() - start, waited, true);
+	stats_vcpu_thread(hv->hvm, hv->v.id, task_pid(current));
 }
 
 static enum hrtimer_restart timer_fired(struct hrtimer *t)
@@ -241,10 +237,13 @@ int vcpu_ioctl_run(struct host_vcpu *hv)
 	sigset_enter(hv);
 	fpu_load(hv);
 	v->run->flags = 0;
+	hv->running = true;
 	r = run_loaded(hv);
+	hv->running = false;
 	fpu_put(hv);
 	state_to_run(v);
 	sigset_exit(hv);
+	stats_user_exit(v->stats, READ_ONCE(v->run->exit_reason), r);
 	trace_kvm_userspace_exit(v->run->exit_reason, r);
 	return r;
 }

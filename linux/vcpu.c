@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "vm.h"
+#include "vm_stats.h"
 #include "x86/state.h"
 
 #define MAX_MSRS_PER_CALL	256
@@ -436,6 +437,8 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EIO;
 	if (_IOC_TYPE(cmd) != KVMIO)
 		return -EINVAL;
+	if (cmd == KVM_GET_STATS_FD)
+		return stats_fd_create(hv->hvm->stats, hv->v.id);
 	if (mutex_lock_killable(&hv->mutex))
 		return -EINTR;
 	vcpu_load(hv);
@@ -512,6 +515,13 @@ void vcpu_free(struct host_vcpu *hv)
 	kvfree(hv);
 }
 
+/* One that no descriptor has ever named: its statistics are still its own. */
+static void unpublished_free(struct host_vcpu *hv)
+{
+	stats_destroy(hv->v.stats);
+	vcpu_free(hv);
+}
+
 static struct host_vcpu *vcpu_alloc(struct host_vm *hvm, u32 id)
 {
 	struct host_vcpu *hv = kvzalloc(sizeof(*hv), GFP_KERNEL_ACCOUNT);
@@ -528,11 +538,14 @@ static struct host_vcpu *vcpu_alloc(struct host_vm *hvm, u32 id)
 		goto fail;
 	hv->v.run = page_address(hv->run_page);
 	hv->v.pio_data = page_address(hv->pio_page);
+	hv->v.stats = stats_create();
+	if (!hv->v.stats)
+		goto fail;
 	r = vcpu_create(&hv->v, &hvm->vm, id);
 	if (!r)
 		return hv;
 fail:
-	vcpu_free(hv);
+	unpublished_free(hv);
 	return ERR_PTR(r);
 }
 
@@ -552,6 +565,7 @@ static int publish(struct host_vm *hvm, struct host_vcpu *hv)
 		return PTR_ERR(file);
 	}
 	vm_get(hvm);
+	stats_vcpu_publish(hvm, &hv->v);
 	hvm->vm.nr_vcpus++;
 	if (hv->v.id > hvm->vm.max_id)
 		WRITE_ONCE(hvm->vm.max_id, hv->v.id);
@@ -579,7 +593,7 @@ int vcpu_create_fd(struct host_vm *hvm, u32 id)
 	}
 	r = publish(hvm, hv);
 	if (r < 0)
-		vcpu_free(hv);
+		unpublished_free(hv);
 out:
 	mutex_unlock(&hvm->lock);
 	return r;

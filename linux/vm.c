@@ -9,6 +9,7 @@
 #include <linux/uaccess.h>
 #include <linux/timekeeping.h>
 #include "vm.h"
+#include "vm_stats.h"
 #include "hardware.h"
 
 #define KVM_MAX_IOAPIC_PINS	4096
@@ -28,7 +29,7 @@ int vm_check_extension(struct host_vm *hvm, long cap)
 	case KVM_CAP_INTERNAL_ERROR_DATA: case KVM_CAP_GET_TSC_KHZ: case KVM_CAP_TSC_DEADLINE_TIMER: case KVM_CAP_KVMCLOCK_CTRL:
 	case KVM_CAP_SIGNAL_MSI: case KVM_CAP_READONLY_MEM: case KVM_CAP_SPLIT_IRQCHIP: case KVM_CAP_IMMEDIATE_EXIT:
 	case KVM_CAP_ENABLE_CAP_VM: case KVM_CAP_CHECK_EXTENSION_VM: case KVM_CAP_GET_MSR_FEATURES: case KVM_CAP_DISABLE_QUIRKS:
-	case KVM_CAP_SET_BOOT_CPU_ID:
+	case KVM_CAP_SET_BOOT_CPU_ID: case KVM_CAP_BINARY_STATS_FD:
 		return 1;
 	case KVM_CAP_XSAVE: case KVM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
@@ -294,6 +295,8 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_get_clock(hvm, p);
 	case KVM_SET_CLOCK:
 		return ioctl_set_clock(hvm, p);
+	case KVM_GET_STATS_FD:
+		return stats_fd_create(hvm->stats, STATS_ALL_VCPUS);
 	}
 	return -ENOTTY;
 }
@@ -316,6 +319,7 @@ static void vm_free(struct kref *ref)
 	for (i = 0; i < VM_MAX_VCPUS; i++)
 		if (hvm->vm.vcpu_by_id[i])
 			vcpu_free(HOST_VCPU(hvm->vm.vcpu_by_id[i]));
+	stats_vm_end(hvm);
 	memslots_destroy(hvm);
 	cleanup_srcu_struct(&hvm->srcu);
 	mmdrop(hvm->mm);
@@ -370,8 +374,13 @@ static struct host_vm *vm_alloc(void)
 		goto fail_srcu;
 	mmgrab(hvm->mm);
 	r = mmu_init(hvm);
+	if (r)
+		goto fail_slots;
+	r = stats_vm_begin(hvm);
 	if (!r)
 		return hvm;
+	mmu_destroy(hvm);
+fail_slots:
 	mmdrop(hvm->mm);
 	memslots_destroy(hvm);
 fail_srcu:

@@ -59,6 +59,7 @@ struct host_vm {
 	void *spare[2 * TABLE_CACHE];	/* zeroed pages for tables; under mmu_lock */
 	u32 nr_spare;
 
+	struct stats_vm *stats;
 	struct host_irq irq;
 	struct host_eventfds eventfds;
 	u64 tss_addr, identity_map_addr;
@@ -77,6 +78,8 @@ struct host_vcpu {
 	struct swait_queue_head wait;
 	struct hrtimer timer;
 	struct fpu_guest fpu;
+	bool running;			/* within KVM_RUN */
+	unsigned int halt_poll_ns;	/* how long it polls before it sleeps (block.c) */
 	bool sigset_active;
 	sigset_t sigset;
 	u64 host_tsc_aux;
@@ -127,6 +130,8 @@ int fpu_create(struct host_vcpu *hv);
 void fpu_destroy(struct host_vcpu *hv);
 void fpu_load(struct host_vcpu *hv);
 void fpu_put(struct host_vcpu *hv);
+/* The thread is scheduled out with the guest's vector state in the CPU: accounts for that. Interrupts off. */
+void fpu_preempted(struct host_vcpu *hv);
 void fpu_get_legacy(struct host_vcpu *hv, struct kvm_fpu *f);
 void fpu_set_legacy(struct host_vcpu *hv, const struct kvm_fpu *f);
 void fpu_get_xsave(struct host_vcpu *hv, void *buf, u32 size);

@@ -86,10 +86,12 @@ static enum exec_result read_fragment(struct exec *x, u64 gpa, u8 len, u8 *data)
 
 	if (is_apic_page(v, gpa) && lapic_mmio_read(v, gpa, len, data)) {
 		host_trace_mmio(v, 1, len, gpa, fragment_value(data, len));
+		stats_mmio(v->stats, false, gpa);
 		return EXEC_DONE;
 	}
 	if (!host_guest_read(v->vm, gpa, data, len))
 		return EXEC_DONE;
+	stats_mmio(v->stats, false, gpa);
 	return read_answered(x, gpa, len, data);
 }
 
@@ -161,11 +163,13 @@ static bool write_fragment(struct vcpu *v, const struct mmio_fragment *f)
 
 	if (is_apic_page(v, f->gpa) && lapic_mmio_write(v, f->gpa, f->len, f->data)) {
 		host_trace_mmio(v, 2, f->len, f->gpa, value);
+		stats_mmio(v->stats, true, f->gpa);
 		return true;
 	}
 	if (!host_guest_write(v->vm, f->gpa, f->data, f->len))
 		return true;
 	host_trace_mmio(v, 2, f->len, f->gpa, value);
+	stats_mmio(v->stats, true, f->gpa);
 	return host_mmio_write(v->vm, f->gpa, f->len, f->data);
 }
 

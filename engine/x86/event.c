@@ -127,6 +127,7 @@ static bool inject_interrupted(struct vcpu *v)
 		 */
 		ev->exception.pending = false;
 		ev->exception.injected = true;
+		stats_inc(v, exceptions[host_index(ev->exception.vector, 32)]);
 		if (ev->exception.vector == VEC_DB)
 			vendor_set_debug_fault(v);
 	}
@@ -152,6 +153,7 @@ static bool inject_nmi(struct vcpu *v)
 	ev->nmi_pending--;
 	ev->nmi_injected = true;
 	ev->nmi_masked = true;
+	stats_inc(v, nmis);
 	vendor_inject_nmi(v);
 	return true;
 }
@@ -205,6 +207,8 @@ void event_settle(struct vcpu *v, bool taken)
 		return;
 	v->ev.offered = -1;
 	vendor_withdraw_interrupt(v);
+	if (taken)
+		stats_inc(v, interrupts[vector]);
 	if (is_extint(v, vector))
 		v->ev.extint = taken ? -1 : vector;
 	else if (taken)

@@ -430,9 +430,23 @@ bool lapic_msg_matches(struct vcpu *v, struct vcpu *src, const struct apic_msg *
 	return msg->logical ? matches_logical(v, msg->dest) : msg->dest == v->id;
 }
 
+/* What an IPI of @src finds its target @v doing. Both may change at any time: this is for the accounting. */
+static enum exeunt_target target_state(const struct vcpu *src, const struct vcpu *v)
+{
+	if (v == src)
+		return EXEUNT_TARGET_SELF;
+	if (__atomic_load_n(&v->mode, __ATOMIC_RELAXED) == IN_GUEST)
+		return EXEUNT_TARGET_RUNNING;
+	if (__atomic_load_n(&v->mp_state, __ATOMIC_RELAXED) != KVM_MP_STATE_RUNNABLE)
+		return EXEUNT_TARGET_HALTED;
+	return host_vcpu_on_cpu(v) ? EXEUNT_TARGET_OUTSIDE : EXEUNT_TARGET_PREEMPTED;
+}
+
 /* @msg arrives at @v, which it addresses. The number of vCPUs that took it: 0 or 1. */
 static int deliver_one(struct vcpu *v, struct vcpu *src, const struct apic_msg *msg)
 {
+	if (src)
+		src->apic.reached[target_state(src, v)]++;
 	if (msg->delivery_mode <= APIC_LOWEST)
 		return accept_fixed(v, msg->vector, msg->level, msg->delivery_mode, v != src);
 	host_trace_apic_accept(v, msg->delivery_mode, msg->level, msg->vector);
@@ -536,6 +550,19 @@ int lapic_deliver_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data)
 
 /* --- IPIs. --- */
 
+/* Accounts for an IPI whose targets deliver_one() noted. */
+static void count_ipi(struct vcpu *v, const struct apic_msg *msg)
+{
+	u32 nr = 0;
+
+	for (u32 i = 0; i < EXEUNT_TARGETS; i++)
+		nr += v->apic.reached[i];
+	stats_inc(v, ipis[msg->delivery_mode & 7][msg->logical || msg->shorthand][nr != 1]);
+	for (u32 i = 0; nr && i < EXEUNT_TARGETS; i++)
+		if (host_accounting())
+			v->stats->counters.ipi_targets[nr != 1][i] += v->apic.reached[i];
+}
+
 static void send_ipi(struct vcpu *v, u32 icr, u32 dest)
 {
 	struct apic_msg msg = {
@@ -554,7 +581,9 @@ static void send_ipi(struct vcpu *v, u32 icr, u32 dest)
 		report_error(v, ESR_SEND_ILLEGAL);
 		return;
 	}
+	memset(v->apic.reached, 0, sizeof(v->apic.reached));
 	lapic_deliver(v->vm, v, &msg);
+	count_ipi(v, &msg);
 }
 
 /* A fixed interrupt to @dest by number: what lapic_deliver would do, without a message. */
@@ -563,8 +592,23 @@ static void send_unicast(struct vcpu *v, u32 icr, u32 dest)
 	struct vcpu *target = vm_vcpu(v->vm, dest);
 
 	host_trace_apic_ipi(icr, dest);
-	if (target && reachable(&target->apic))
-		accept_fixed(target, icr & LVT_VECTOR, icr & ICR_LEVEL, APIC_FIXED, target != v);
+	if (!target || !reachable(&target->apic)) {
+		stats_inc(v, ipis[APIC_FIXED][0][1]);
+		return;
+	}
+	stats_inc(v, ipis[APIC_FIXED][0][0]);
+	stats_inc(v, ipi_targets[0][target_state(v, target)]);
+	accept_fixed(target, icr & LVT_VECTOR, icr & ICR_LEVEL, APIC_FIXED, target != v);
+}
+
+/* A fixed interrupt to the sender itself. */
+static void send_to_self(struct vcpu *v, u32 icr, u32 dest)
+{
+	host_trace_apic_ipi(icr, dest);
+	stats_inc(v, ipis[APIC_FIXED][1][0]);
+	stats_inc(v, ipi_targets[0][EXEUNT_TARGET_SELF]);
+	if (reachable(&v->apic))
+		accept_fixed(v, icr & LVT_VECTOR, icr & ICR_LEVEL, APIC_FIXED, false);
 }
 
 int lapic_icr_write(struct vcpu *v, u64 icr)
@@ -578,6 +622,8 @@ int lapic_icr_write(struct vcpu *v, u64 icr)
 	if (likely(!(low & (ICR_SHORTHAND | ICR_LOGICAL | ICR_MODE)) && dest != X2APIC_BROADCAST &&
 		   (low & LVT_VECTOR) >= FIRST_VECTOR))
 		send_unicast(v, low, dest);
+	else if ((low & (ICR_SHORTHAND | ICR_MODE)) == (u32)APIC_SELF << 18 && (low & LVT_VECTOR) >= FIRST_VECTOR)
+		send_to_self(v, low, dest);
 	else
 		send_ipi(v, low, dest);
 	host_trace_apic(v, true, LAPIC_ICR, icr);
@@ -586,11 +632,10 @@ int lapic_icr_write(struct vcpu *v, u64 icr)
 
 static void self_ipi(struct vcpu *v, u8 vector)
 {
-	host_trace_apic_ipi((u32)APIC_SELF << 18 | vector, 0);
 	if (vector < FIRST_VECTOR)
 		report_error(v, ESR_SEND_ILLEGAL);
 	else
-		accept_fixed(v, vector, false, APIC_FIXED, false);
+		send_to_self(v, (u32)APIC_SELF << 18 | vector, 0);
 }
 
 /* --- Registers. --- */

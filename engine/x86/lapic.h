@@ -8,6 +8,7 @@
 #define EXEUNT_X86_LAPIC_H
 
 #include "host.h"
+#include <exeunt/stats.h>
 
 struct vcpu;
 struct vm;
@@ -100,6 +101,7 @@ struct lapic {
 	u8 sipi_vector;
 	u8 eoi_vector;		/* for KVM_EXIT_IOAPIC_EOI */
 	u64 eoi_exit[4];	/* vectors whose EOI the VMM's IOAPIC wants; set at REQ_IOAPIC_SCAN */
+	u16 reached[EXEUNT_TARGETS];	/* targets of the IPI being sent, for the accounting */
 	u8 cr8;			/* without an APIC here: what the VMM's has */
 	u64 vapic_gpa;		/* KVM_SET_VAPIC_ADDR; 0 off */
 	struct lapic_timer timer;

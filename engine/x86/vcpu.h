@@ -16,6 +16,7 @@
 #include "x86/lapic.h"
 #include "x86/msr.h"
 #include "x86/pv.h"
+#include "stats.h"
 #include "vendor.h"		/* svm/ or vmx/, by include path: struct vendor_vcpu and the register accessors */
 
 /* Where a vCPU is; a kick sends an interrupt only to IN_GUEST (see run.c for the protocol). */
@@ -30,6 +31,7 @@ enum vcpu_request {
 	REQ_IOAPIC_SCAN,	/* recompute which vectors' EOIs go to the VMM's IOAPIC */
 	REQ_NMI,		/* an NMI was queued from outside */
 	REQ_IOAPIC_EOI,		/* KVM_EXIT_IOAPIC_EOI for lapic.eoi_vector */
+	REQ_STATS,		/* the accounting needs spare rows */
 };
 
 struct vcpu {
@@ -37,6 +39,7 @@ struct vcpu {
 	u64 regs[16];		/* GPRs in encoding order; RAX and RSP are the VMCB's while the guest runs */
 	struct vendor_vcpu hw;
 
+	struct vcpu_stats *stats;
 	struct vm *vm;
 	struct kvm_run *run;
 	u8 *pio_data;		/* the page of kvm_run that holds port I/O data */

@@ -23,6 +23,7 @@ static u32 nr_cpuid;
 
 struct machine_cpu machine_cpu;
 void (*machine_blocked)(struct vcpu *v);
+bool machine_accounting_off;
 static struct asid_cpu asids = { .nr = 8, .next = 8 };
 
 static struct machine *to_machine(struct vm *vm)
@@ -69,6 +70,7 @@ struct vcpu *machine_add_vcpu(struct machine *m, u32 id)
 		abort();
 	mv->started_at = -1;
 	v->vm = &m->vm;
+	v->stats = &mv->stats;
 	v->id = id;
 	v->run = page_alloc(PAGE_SIZE);
 	v->pio_data = page_alloc(PAGE_SIZE);
@@ -347,6 +349,9 @@ void host_kick(struct vcpu *v)
 {
 	__atomic_fetch_add(&machine_of(v)->kicks, 1, __ATOMIC_RELAXED);
 }
+
+bool host_vcpu_on_cpu(const struct vcpu *v) { return !((const struct machine_vcpu *)v)->off_cpu; }
+bool host_accounting(void) { return !machine_accounting_off; }
 
 void host_block(struct vcpu *v)
 {

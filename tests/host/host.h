@@ -123,6 +123,8 @@ void host_timer_cancel(struct vcpu *v);
 /* --- Threads. --- */
 
 void host_kick(struct vcpu *v);
+bool host_vcpu_on_cpu(const struct vcpu *v);
+bool host_accounting(void);
 void host_block(struct vcpu *v);
 bool host_signal_pending(void);
 void host_resched(void);
@@ -159,7 +161,7 @@ void host_machine_check(void);
 void host_yield(void);
 void host_scan_ioapic_routes(struct vcpu *v, u64 eoi_exit[4]);
 struct asid_cpu *host_asid_cpu(void);
-static inline void host_fpu_ready(void) { }
+static inline bool host_fpu_ready(void) { return false; }
 static inline void host_debug_restore(void) { }
 static inline void host_interrupt_window(void) { }
 static inline void host_timing_enter(void) { }
@@ -174,6 +176,8 @@ static inline u64 host_spec_ctrl(void) { return 0; }
 #define host_log(fmt, ...) ((void)snprintf(NULL, 0, "exeunt: " fmt "\n", ##__VA_ARGS__))
 
 #define host_index(i, n) ((i) < (n) ? (i) : 0)
+
+#define host_relax()	((void)0)
 
 #define host_div64(n, d) ((u64)(n) / (u64)(d))
 /* Aborts where the kernel's would raise #DE: when the quotient does not fit. */

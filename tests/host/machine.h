@@ -20,6 +20,8 @@ struct machine_vcpu {
 	u64 timer_deadline;	/* host_now_ns() scale; 0 not armed */
 	u32 nmis;		/* counted by the fake event_nmi() */
 	u32 resets, inits;	/* counted by the fake vcpu_reset() */
+	struct vcpu_stats stats;	/* until the test gives it others */
+	bool off_cpu;		/* host_vcpu_on_cpu() answers the opposite */
 	int started_at;		/* SIPI vector given to the fake vcpu_start_at(), or -1 */
 };
 
@@ -67,6 +69,8 @@ const char *machine_vmcb_problem(struct vcpu *v);
 
 /* The clock, shared by all machines of a process. host_tsc() follows it at MACHINE_TSC_KHZ. */
 extern u64 machine_now_ns;
+/* host_accounting() answers the opposite. */
+extern bool machine_accounting_off;
 /* What host_signal_pending() answers. */
 extern bool machine_signal;
 /* What host_xfeatures(), host_la57() and host_tsc_stable() answer. */

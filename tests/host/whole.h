@@ -54,7 +54,8 @@ static inline struct vcpu *whole_add_vcpu(struct machine *m, u32 id)
 
 	free(v->hw.vmcb);
 	v->hw.vmcb = NULL;
-	if (vcpu_create(v, &m->vm, id))
+	v->stats = stats_create();
+	if (!v->stats || vcpu_create(v, &m->vm, id))
 		abort();
 	whole_give_cpuid(v);
 	return v;
@@ -83,11 +84,17 @@ static inline struct machine *whole_create(u64 mem_size, bool irqchip)
 	return m;
 }
 
+static inline void whole_free_vcpu(struct vcpu *v)
+{
+	vcpu_destroy(v);
+	stats_destroy(v->stats);
+}
+
 static inline void whole_free(struct machine *m)
 {
 	for (u32 i = 0; i < VM_MAX_VCPUS; i++)
 		if (m->vcpus[i])
-			vcpu_destroy(&m->vcpus[i]->vcpu);
+			whole_free_vcpu(&m->vcpus[i]->vcpu);
 	npt_destroy(&m->vm);
 	if (m->nr_tables)
 		abort();

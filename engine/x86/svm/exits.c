@@ -71,6 +71,7 @@ static int handle_rdmsr(struct vcpu *v)
 	u64 next, value = 0;
 	int fault;
 
+	stats_detail(v->stats, EXEUNT_MSR_READ, index);
 	if (!find_next_rip(v, INSN_RDMSR, &next))
 		return RESUME;
 	fault = msr_read(v, index, &value, false);
@@ -89,6 +90,7 @@ static int handle_wrmsr(struct vcpu *v)
 	u64 next, value = (u32)v->regs[R_AX] | v->regs[R_DX] << 32;
 	int fault;
 
+	stats_detail(v->stats, EXEUNT_MSR_WRITE, index);
 	if (!find_next_rip(v, INSN_WRMSR, &next))
 		return RESUME;
 	fault = msr_write(v, index, value, false);
@@ -121,6 +123,7 @@ static int handle_io(struct vcpu *v)
 	u8 size = info >> 4 & 7;
 	bool in = info & 1;
 
+	stats_detail(v->stats, EXEUNT_PIO_OUT - in, info >> 16);
 	if (info & (1u << 2))
 		return emulate_pio_string(v, info >> 16, size, in);
 	return emulate_pio(v, info >> 16, size, in, VMCB(v)->c.exit_info_2);
@@ -146,6 +149,7 @@ static int handle_vmmcall(struct vcpu *v)
 {
 	u64 next;
 
+	stats_detail(v->stats, EXEUNT_HYPERCALL, min_t(u64, v->regs[R_AX], U32_MAX));
 	if (!find_next_rip(v, INSN_VMMCALL, &next))
 		return RESUME;
 	pv_hypercall(v);

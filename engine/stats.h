@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Always-on accounting of exits: one row for each kind of exit of a vCPU (include/exeunt/stats.h says what a kind is), and counters.
+ *
+ * An exit is counted when its vCPU enters the guest next, in one place, with one update of one row: what it was about and what came
+ * of it is collected in a key until then. Totals by reason are for readers to add up. Only the vCPU's thread writes, interrupts off;
+ * anybody may read at any time (stats_read_rows): each row has a sequence number that is odd while it changes.
+ */
+#ifndef EXEUNT_STATS_ENGINE_H
+#define EXEUNT_STATS_ENGINE_H
+
+#include "host.h"
+#include <exeunt/stats.h>
+
+#define STATS_HIST_SHIFT	4	/* histograms tell 16 cycles apart */
+#define STATS_SLOT_BITS		12	/* far more than rows: most keys have their first slot to themselves */
+#define STATS_SLOTS		(1u << STATS_SLOT_BITS)
+#define STATS_MAX_DETAILED	192	/* rows with a detail; the rest of EXEUNT_MAX_ROWS is for reasons and "others" */
+#define STATS_SPARES		4
+/* The key of row 0: exits of every kind, memory being short. */
+#define STATS_LOST_KEY		EXEUNT_KEY(0xffe, EXEUNT_PLAIN, EXEUNT_KERNEL, EXEUNT_DETAIL_OTHERS)
+
+struct vcpu_stats {
+	u64 since;		/* cycles at the exit that is not counted yet; 0: none */
+	u64 key;		/* of that exit */
+	u8 slot[STATS_SLOTS];	/* index in @row by hash of the key; 0: free */
+	/* Row 0 is for exits that can have no other. Filled by the vCPU's thread, read by anyone, never emptied. */
+	struct exeunt_row *row[EXEUNT_MAX_ROWS];
+	u32 nr_rows;		/* released after the row */
+	struct exeunt_row *spare[STATS_SPARES];
+	u32 nr_spare, nr_detailed;
+	/* What can be computed from others is left out here: stats_read_counters() does. */
+	struct exeunt_counters counters;
+	u64 fpu_leaves;		/* the guest's vector state left the CPU within KVM_RUN */
+	u64 fpu_reloads;	/* and came back */
+	u64 fpu_unsaved;	/* KVM_RUN began and the thread's own was in memory already */
+};
+
+/* NULL: no memory. May sleep. */
+struct vcpu_stats *stats_create(void);
+/* NULL is allowed. */
+void stats_destroy(struct vcpu_stats *s);
+/* Allocates the spare rows that new kinds of exits took (REQ_STATS). vCPU thread, may sleep. */
+void stats_refill(struct vcpu_stats *s);
+
+/* The row of @key when it is not in its first slot: found, or made from a spare (nr_spare tells: REQ_STATS is due). vCPU thread, interrupts off. */
+struct exeunt_row *stats_find_slow(struct vcpu_stats *s, u64 key);
+
+/* Copies up to @room rows, each consistent in itself. The number of rows that there are. Any thread, while @s lives. */
+u32 stats_read_rows(const struct vcpu_stats *s, struct exeunt_row *rows, u32 room);
+/* Copies the counters; they change meanwhile, each by itself. Any thread, while @s lives. */
+void stats_read_counters(const struct vcpu_stats *s, struct exeunt_counters *c);
+/* Copies one row as it was at one moment. */
+void stats_read_row(const struct exeunt_row *from, struct exeunt_row *to);
+
+static __always_inline u32 stats_slot(u64 key)
+{
+	return (key * 0x9e3779b97f4a7c15ull) >> (64 - STATS_SLOT_BITS);
+}
+
+/* See struct exeunt_row. */
+static __always_inline u32 stats_bucket(u64 cycles)
+{
+	u64 units = cycles >> STATS_HIST_SHIFT;
+	u32 x = unlikely(units > U32_MAX) ? U32_MAX : units;
+	u32 e = 31 - __builtin_clz(x | 8);
+
+	return (e - 3) * 8 + (x >> (e - 3));
+}
+
+static __always_inline void stats_add(struct exeunt_row *r, u64 cycles)
+{
+	unsigned __int128 square = (unsigned __int128)cycles * cycles;
+	bool carry;
+
+	r->reserved++;
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	r->count++;
+	r->total += cycles;
+	if (cycles < r->min)
+		r->min = cycles;
+	if (cycles > r->max)
+		r->max = cycles;
+	carry = __builtin_add_overflow(r->square_lo, (u64)square, &r->square_lo);
+	r->square_hi += (u64)(square >> 64) + carry;
+	r->hist[stats_bucket(cycles)]++;
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	r->reserved++;
+}
+
+/* The guest was left for @reason. Interrupts off. */
+static __always_inline void stats_exit(struct vcpu_stats *s, u32 reason)
+{
+	if (!host_accounting())
+		return;
+	s->key = reason & 0xfff;
+	s->since = host_tsc();
+}
+
+/* What the exit is about, known from its first access on. vCPU thread. */
+static __always_inline void stats_detail(struct vcpu_stats *s, enum exeunt_kind kind, u64 detail)
+{
+	if (host_accounting())
+		s->key |= EXEUNT_KEY(0, kind, 0, detail);
+}
+
+static inline void stats_mmio(struct vcpu_stats *s, bool write, u64 gpa)
+{
+	if (EXEUNT_KEY_KIND(s->key) == EXEUNT_PLAIN)
+		stats_detail(s, write ? EXEUNT_MMIO_WRITE : EXEUNT_MMIO_READ, gpa >> 12);
+}
+
+/* Who dealt with the exit: the kernel, unless this is said, once. vCPU thread. */
+static __always_inline void stats_outcome(struct vcpu_stats *s, enum exeunt_outcome outcome)
+{
+	s->key |= EXEUNT_KEY(0, 0, outcome, 0);
+}
+
+/* @n more, or one more, of what @field of struct exeunt_counters counts. vCPU thread. */
+#define stats_add_to(v, field, n) \
+	do { \
+		if (host_accounting()) \
+			(v)->stats->counters.field += (n); \
+	} while (0)
+#define stats_inc(v, field)	stats_add_to(v, field, 1)
+
+/* KVM_RUN returns @r (0 or -errno) with @exit_reason in kvm_run, which the VMM can write: it is bounded here. vCPU thread. */
+static inline void stats_user_exit(struct vcpu_stats *s, u32 exit_reason, int r)
+{
+	u32 i = min_t(u32, exit_reason, EXEUNT_USER_OTHER);
+
+	if (!host_accounting())
+		return;
+	if (unlikely(r < 0))
+		i = r == -EINTR ? KVM_EXIT_INTR : EXEUNT_USER_ERROR;
+	s->counters.user_exits[i % EXEUNT_USER_REASONS]++;
+}
+
+#endif

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A vCPU that waits: for an interrupt in HLT, or for INIT or SIPI. It polls for a while that adapts to how long waits last, because
+ * sleeping and being woken costs more than a short wait; then it sleeps. Owns the parameters, which have upstream's names.
+ */
+#include <linux/moduleparam.h>
+#include <linux/sched/signal.h>
+#include <linux/swait.h>
+#include "vm.h"
+
+static unsigned int halt_poll_ns = 200000;
+module_param(halt_poll_ns, uint, 0644);
+MODULE_PARM_DESC(halt_poll_ns, "Longest time to poll for work before a halted vCPU sleeps, in ns; 0: never");
+static unsigned int halt_poll_ns_grow = 2;
+module_param(halt_poll_ns_grow, uint, 0644);
+MODULE_PARM_DESC(halt_poll_ns_grow, "Factor by which that time grows when a longer poll would have won; 0: stays");
+static unsigned int halt_poll_ns_grow_start = 10000;
+module_param(halt_poll_ns_grow_start, uint, 0644);
+MODULE_PARM_DESC(halt_poll_ns_grow_start, "What it grows to from 0, in ns");
+static unsigned int halt_poll_ns_shrink;
+module_param(halt_poll_ns_shrink, uint, 0644);
+MODULE_PARM_DESC(halt_poll_ns_shrink, "Divisor by which it shrinks after a wait that no poll would have won; 0: to nothing");
+
+static void grow(struct host_vcpu *hv)
+{
+	u64 ns = (u64)hv->halt_poll_ns * READ_ONCE(halt_poll_ns_grow);
+
+	if (READ_ONCE(halt_poll_ns_grow))
+		ns = max_t(u64, ns, READ_ONCE(halt_poll_ns_grow_start));
+	else
+		ns = hv->halt_poll_ns;
+	hv->halt_poll_ns = min_t(u64, ns, READ_ONCE(halt_poll_ns));
+}
+
+static void shrink(struct host_vcpu *hv)
+{
+	unsigned int divisor = READ_ONCE(halt_poll_ns_shrink);
+
+	hv->halt_poll_ns = divisor ? hv->halt_poll_ns / divisor : 0;
+}
+
+/* What this wait of @ns, and a poll of the present length, have taught. */
+static void adapt(struct host_vcpu *hv, u64 ns)
+{
+	unsigned int max = READ_ONCE(halt_poll_ns);
+
+	if (ns <= hv->halt_poll_ns && hv->halt_poll_ns <= max)
+		return;
+	if (ns < max)
+		grow(hv);
+	else
+		shrink(hv);
+}
+
+/* True if work came. */
+static bool poll(struct host_vcpu *hv, u64 start)
+{
+	u64 end = start + min(hv->halt_poll_ns, READ_ONCE(halt_poll_ns)), now;
+	bool won;
+
+	if (end == start)
+		return false;
+	do {
+		won = vcpu_wants_to_run(&hv->v);
+		if (!won)
+			cpu_relax();
+		now = host_now_ns();
+	} while (!won && now < end && !need_resched() && !signal_pending(current));
+	stats_inc(&hv->v, halt_polls);
+	if (won)
+		stats_inc(&hv->v, halt_polls_won);
+	stats_add_to(&hv->v, halt_poll_won_ns, won ? now - start : 0);
+	stats_add_to(&hv->v, halt_poll_lost_ns, won ? 0 : now - start);
+	return won;
+}
+
+/* True if it had to. */
+static bool sleep(struct host_vcpu *hv)
+{
+	DECLARE_SWAITQUEUE(wait);
+	u64 start = host_now_ns();
+	bool slept = false;
+
+	for (;;) {
+		prepare_to_swait_exclusive(&hv->wait, &wait, TASK_INTERRUPTIBLE);
+		if (vcpu_wants_to_run(&hv->v) || signal_pending(current))
+			break;
+		slept = true;
+		schedule();
+	}
+	finish_swait(&hv->wait, &wait);
+	stats_add_to(&hv->v, halt_wait_ns, host_now_ns() - start);
+	return slept;
+}
+
+void host_block(struct vcpu *v)
+{
+	struct host_vcpu *hv = HOST_VCPU(v);
+	u64 start = host_now_ns(), ns;
+	bool slept;
+
+	stats_inc(v, halts);
+	slept = !poll(hv, start) && sleep(hv);
+	ns = host_now_ns() - start;
+	if (!signal_pending(current))
+		adapt(hv, ns);
+	trace_kvm_vcpu_wakeup(ns, slept, true);
+}
