@@ -73,29 +73,20 @@ static bool irq_window_exit(struct vcpu *v)
 	return true;
 }
 
-/*
- * The guest is about to be entered: counts the exit before, if there was one. Interrupts off. The clock may go backwards where the vCPU
- * has changed its CPU and TSCs differ: such an exit counts with no time.
- */
+/* The guest is about to be entered: counts the exit before, if there was one. Interrupts off. */
 static __always_inline void account_entry(struct vcpu *v)
 {
 	struct vcpu_stats *s = v->stats;
-	struct exeunt_row *row;
+	struct stats_row *row;
 	u64 cycles;
 
 	if (!host_accounting() || unlikely(!s->since))
 		return;
 	cycles = host_tsc() - s->since;
-	if (unlikely((s64)cycles < 0))
-		cycles = 0;
-	s->since = 0;
 	row = s->row[s->slot[stats_slot(s->key)]];
-	if (unlikely(row->key != s->key)) {
-		row = stats_find_slow(s, s->key);
-		if (s->nr_spare < STATS_SPARES)
-			vcpu_request(v, REQ_STATS);
-	}
-	stats_add(row, cycles);
+	if (unlikely(row->key != s->key))
+		row = stats_find_slow(v, s->key);
+	stats_add(v, row, cycles);
 }
 
 /* One round: requests, events, the guest, the exit's handler. */
@@ -127,7 +118,7 @@ static int enter_once(struct vcpu *v)
 		return ready ? RESUME : -EIO;
 	}
 	if (host_fpu_ready())
-		v->stats->fpu_reloads++;
+		v->stats->fpu_reloads += host_accounting();
 	host_xstate_enter(v);
 	vendor_prepare(v);
 	host_trace_entry(v);

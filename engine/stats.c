@@ -3,25 +3,24 @@
  * The rows of the accounting: where they are, where they come from, and how they are read while they change. Owns struct vcpu_stats but
  * for its counters, which belong to whoever sees the event.
  */
-#include "stats.h"
-
-static struct exeunt_row *row_alloc(void)
-{
-	struct exeunt_row *r = host_zalloc(sizeof(*r));
-
-	if (r)
-		r->min = ~0ull;
-	return r;
-}
+#include "x86/vcpu.h"
 
 void stats_refill(struct vcpu_stats *s)
 {
-	while (s->nr_spare < STATS_SPARES) {
-		struct exeunt_row *r = row_alloc();
+	while (s->nr_spare_rows < STATS_SPARES) {
+		struct stats_row *r = host_zalloc(sizeof(*r));
 
 		if (!r)
 			return;
-		s->spare[s->nr_spare++] = r;
+		r->min = ~0ull;
+		s->spare_row[s->nr_spare_rows++] = r;
+	}
+	while (s->nr_spare_hists < STATS_SPARES) {
+		u64 *hist = host_zalloc(EXEUNT_HIST_BUCKETS * sizeof(*hist));
+
+		if (!hist)
+			return;
+		s->spare_hist[s->nr_spare_hists++] = hist;
 	}
 }
 
@@ -31,30 +30,74 @@ struct vcpu_stats *stats_create(void)
 
 	if (!s)
 		return NULL;
-	s->row[0] = row_alloc();
 	stats_refill(s);
-	if (s->row[0] && s->nr_spare == STATS_SPARES) {
-		s->row[0]->key = STATS_LOST_KEY;
-		s->nr_rows = 1;
-		return s;
+	if (s->nr_spare_rows < STATS_SPARES || s->nr_spare_hists < STATS_SPARES) {
+		stats_destroy(s);
+		return NULL;
 	}
-	stats_destroy(s);
-	return NULL;
+	s->row[0] = s->spare_row[--s->nr_spare_rows];
+	s->row[0]->key = STATS_LOST_KEY;
+	s->row[0]->hist = s->spare_hist[--s->nr_spare_hists];
+	s->nr_rows = 1;
+	stats_refill(s);
+	return s;
 }
 
 void stats_destroy(struct vcpu_stats *s)
 {
 	if (!s)
 		return;
-	for (u32 i = 0; i < EXEUNT_MAX_ROWS; i++)
+	for (u32 i = 0; i < s->nr_rows; i++) {
+		host_free(s->row[i]->hist);
 		host_free(s->row[i]);
-	while (s->nr_spare)
-		host_free(s->spare[--s->nr_spare]);
+	}
+	while (s->nr_spare_rows)
+		host_free(s->spare_row[--s->nr_spare_rows]);
+	while (s->nr_spare_hists)
+		host_free(s->spare_hist[--s->nr_spare_hists]);
 	host_free(s);
 }
 
+u32 stats_bucket_far(u64 *cycles)
+{
+	if ((s64)*cycles >= 0)
+		return EXEUNT_HIST_BUCKETS - 1;
+	*cycles = 0;
+	return 0;
+}
+
+/* The histogram of a row that has none. What has no place counts where the mean is. */
+static void fill_hist(const struct stats_row *r, u64 *hist)
+{
+	u64 count = r->nr_early + r->unplaced, mean;
+
+	for (u32 i = 0; i < r->nr_early; i++)
+		hist[r->early[i] % EXEUNT_HIST_BUCKETS]++;
+	if (!r->unplaced)
+		return;
+	mean = host_div64(r->total, count);
+	hist[mean >> STATS_HIST_BITS ? EXEUNT_HIST_BUCKETS - 1 : stats_bucket(mean)] += r->unplaced;
+}
+
+void stats_early(struct vcpu *v, struct stats_row *r, u32 bucket)
+{
+	struct vcpu_stats *s = v->stats;
+
+	if (r->nr_early < STATS_EARLY) {
+		r->early[r->nr_early++] = bucket;
+	} else {
+		r->unplaced++;
+		s->counters.rows_lost++;
+	}
+	if (r->nr_early < STATS_EARLY || !s->nr_spare_hists)
+		return;
+	fill_hist(r, s->spare_hist[s->nr_spare_hists - 1]);
+	r->hist = s->spare_hist[--s->nr_spare_hists];
+	vcpu_request(v, REQ_STATS);
+}
+
 /* Every key lies between its own slot and the next free one. The slot of @key, or the free one where it would go. */
-static u8 *probe(struct vcpu_stats *s, u64 key)
+static u16 *probe(struct vcpu_stats *s, u64 key)
 {
 	u32 i = stats_slot(key);
 
@@ -70,14 +113,14 @@ static bool is_detailed(u64 key)
 
 static bool may_make(const struct vcpu_stats *s, u64 key)
 {
-	if (!s->nr_spare || s->nr_rows == EXEUNT_MAX_ROWS)
+	if (!s->nr_spare_rows || s->nr_rows == EXEUNT_MAX_ROWS)
 		return false;
 	return !is_detailed(key) || s->nr_detailed < STATS_MAX_DETAILED;
 }
 
-static struct exeunt_row *make(struct vcpu_stats *s, u8 *slot, u64 key)
+static struct stats_row *make(struct vcpu_stats *s, u16 *slot, u64 key)
 {
-	struct exeunt_row *r = s->spare[--s->nr_spare];
+	struct stats_row *r = s->spare_row[--s->nr_spare_rows];
 
 	r->key = key;
 	s->nr_detailed += is_detailed(key);
@@ -87,15 +130,9 @@ static struct exeunt_row *make(struct vcpu_stats *s, u8 *slot, u64 key)
 	return r;
 }
 
-struct exeunt_row *stats_find_slow(struct vcpu_stats *s, u64 key)
+/* A row for a key that has none, which would go to @slot: its own while there is room, or the one for others of its kind. */
+static struct stats_row *new_row(struct vcpu_stats *s, u16 *slot, u64 key)
 {
-	u8 *slot = probe(s, key), *first = &s->slot[stats_slot(key)];
-
-	if (*slot) {
-		/* All slots between the two are taken, so both keys can still be found: the one in use now goes first. */
-		swap(*slot, *first);
-		return s->row[*first];
-	}
 	if (may_make(s, key))
 		return make(s, slot, key);
 	s->counters.rows_lost++;
@@ -104,6 +141,23 @@ struct exeunt_row *stats_find_slow(struct vcpu_stats *s, u64 key)
 	if (*slot || !may_make(s, key))
 		return s->row[*slot];
 	return make(s, slot, key);
+}
+
+struct stats_row *stats_find_slow(struct vcpu *v, u64 key)
+{
+	struct vcpu_stats *s = v->stats;
+	u16 *slot = probe(s, key), *first = &s->slot[stats_slot(key)];
+	struct stats_row *r;
+
+	if (*slot) {
+		/* All slots between the two are taken, so both keys can still be found: the one in use now goes first. */
+		swap(*slot, *first);
+		return s->row[*first];
+	}
+	r = new_row(s, slot, key);
+	if (s->nr_spare_rows < STATS_SPARES)
+		vcpu_request(v, REQ_STATS);
+	return r;
 }
 
 static u64 less(u64 a, u64 b)
@@ -122,21 +176,37 @@ void stats_read_counters(const struct vcpu_stats *s, struct exeunt_counters *c)
 	c->fpu_touched = less(c->runs + s->fpu_leaves, c->fpu_untouched);
 }
 
-void stats_read_row(const struct exeunt_row *from, struct exeunt_row *to)
+/* The row as it is just now; garbage if it changes meanwhile, but never out of bounds. */
+static void read_changing(const struct stats_row *from, struct exeunt_row *to)
+{
+	const u64 *hist = __atomic_load_n(&from->hist, __ATOMIC_ACQUIRE);
+	struct stats_row copy;
+
+	memcpy(&copy, from, sizeof(copy));
+	*to = (struct exeunt_row){ .key = copy.key, .total = copy.total, .min = copy.min, .max = copy.max,
+				   .square_lo = copy.square_lo, .square_hi = copy.square_hi };
+	if (hist)
+		memcpy(to->hist, hist, sizeof(to->hist));
+	else
+		fill_hist(&copy, to->hist);
+	for (u32 i = 0; i < EXEUNT_HIST_BUCKETS; i++)
+		to->count += to->hist[i];
+}
+
+void stats_read_row(const struct stats_row *from, struct exeunt_row *to)
 {
 	u64 begin;
 
 	for (;;) {
-		begin = __atomic_load_n(&from->reserved, __ATOMIC_ACQUIRE);
+		begin = __atomic_load_n(&from->seq, __ATOMIC_ACQUIRE);
 		if (!(begin & 1)) {
-			memcpy(to, from, sizeof(*to));
+			read_changing(from, to);
 			__atomic_thread_fence(__ATOMIC_ACQUIRE);
-			if (__atomic_load_n(&from->reserved, __ATOMIC_RELAXED) == begin)
-				break;
+			if (__atomic_load_n(&from->seq, __ATOMIC_RELAXED) == begin)
+				return;
 		}
 		host_relax();
 	}
-	to->reserved = 0;
 }
 
 u32 stats_read_rows(const struct vcpu_stats *s, struct exeunt_row *rows, u32 room)

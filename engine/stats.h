@@ -15,20 +15,38 @@
 #define STATS_HIST_SHIFT	4	/* histograms tell 16 cycles apart */
 #define STATS_SLOT_BITS		12	/* far more than rows: most keys have their first slot to themselves */
 #define STATS_SLOTS		(1u << STATS_SLOT_BITS)
-#define STATS_MAX_DETAILED	192	/* rows with a detail; the rest of EXEUNT_MAX_ROWS is for reasons and "others" */
+#define STATS_MAX_DETAILED	448	/* rows with a detail; the rest of EXEUNT_MAX_ROWS is for reasons and "others" */
 #define STATS_SPARES		4
+#define STATS_EARLY		59
 /* The key of row 0: exits of every kind, memory being short. */
 #define STATS_LOST_KEY		EXEUNT_KEY(0xffe, EXEUNT_PLAIN, EXEUNT_KERNEL, EXEUNT_DETAIL_OTHERS)
 
+/*
+ * A row as it is kept: most kinds of exits happen a few times, when a guest starts, and need no histogram of 2 KiB. The buckets of the
+ * first exits are written down one by one, and become a histogram when there is no more room.
+ */
+struct stats_row {
+	u64 key;
+	u64 seq;		/* odd while the row changes */
+	u64 total, min, max;
+	u64 square_lo, square_hi;
+	u64 *hist;		/* EXEUNT_HIST_BUCKETS; NULL: early */
+	u32 unplaced;		/* exits with no room in either, memory being short */
+	u8 nr_early;
+	u8 early[STATS_EARLY];
+};
+
 struct vcpu_stats {
-	u64 since;		/* cycles at the exit that is not counted yet; 0: none */
+	u64 since;		/* cycles at the last exit; 0: it was not noted */
 	u64 key;		/* of that exit */
-	u8 slot[STATS_SLOTS];	/* index in @row by hash of the key; 0: free */
+	u16 slot[STATS_SLOTS];	/* index in @row by hash of the key; 0: free */
 	/* Row 0 is for exits that can have no other. Filled by the vCPU's thread, read by anyone, never emptied. */
-	struct exeunt_row *row[EXEUNT_MAX_ROWS];
+	struct stats_row *row[EXEUNT_MAX_ROWS];
 	u32 nr_rows;		/* released after the row */
-	struct exeunt_row *spare[STATS_SPARES];
-	u32 nr_spare, nr_detailed;
+	u32 nr_detailed;
+	struct stats_row *spare_row[STATS_SPARES];
+	u64 *spare_hist[STATS_SPARES];
+	u32 nr_spare_rows, nr_spare_hists;
 	/* What can be computed from others is left out here: stats_read_counters() does. */
 	struct exeunt_counters counters;
 	u64 fpu_leaves;		/* the guest's vector state left the CPU within KVM_RUN */
@@ -43,39 +61,44 @@ void stats_destroy(struct vcpu_stats *s);
 /* Allocates the spare rows that new kinds of exits took (REQ_STATS). vCPU thread, may sleep. */
 void stats_refill(struct vcpu_stats *s);
 
-/* The row of @key when it is not in its first slot: found, or made from a spare (nr_spare tells: REQ_STATS is due). vCPU thread, interrupts off. */
-struct exeunt_row *stats_find_slow(struct vcpu_stats *s, u64 key);
+/* The row of @key when it is not in its first slot: found, or made from a spare (then REQ_STATS is set). vCPU thread, interrupts off. */
+struct stats_row *stats_find_slow(struct vcpu *v, u64 key);
+/* Notes an exit in @bucket of a row that has no histogram yet, and may give it one (REQ_STATS again). */
+void stats_early(struct vcpu *v, struct stats_row *r, u32 bucket);
+/* The bucket of a time that is out of the histogram's range, and the time to count: one that went backwards is none. */
+u32 stats_bucket_far(u64 *cycles);
 
 /* Copies up to @room rows, each consistent in itself. The number of rows that there are. Any thread, while @s lives. */
 u32 stats_read_rows(const struct vcpu_stats *s, struct exeunt_row *rows, u32 room);
 /* Copies the counters; they change meanwhile, each by itself. Any thread, while @s lives. */
 void stats_read_counters(const struct vcpu_stats *s, struct exeunt_counters *c);
 /* Copies one row as it was at one moment. */
-void stats_read_row(const struct exeunt_row *from, struct exeunt_row *to);
+void stats_read_row(const struct stats_row *from, struct exeunt_row *to);
 
 static __always_inline u32 stats_slot(u64 key)
 {
 	return (key * 0x9e3779b97f4a7c15ull) >> (64 - STATS_SLOT_BITS);
 }
 
-/* See struct exeunt_row. */
+#define STATS_HIST_BITS		(32 + STATS_HIST_SHIFT)	/* of the longest time that has a bucket of its own */
+
+/* See struct exeunt_row. @cycles below 1 << STATS_HIST_BITS. */
 static __always_inline u32 stats_bucket(u64 cycles)
 {
-	u64 units = cycles >> STATS_HIST_SHIFT;
-	u32 x = unlikely(units > U32_MAX) ? U32_MAX : units;
-	u32 e = 31 - __builtin_clz(x | 8);
+	u32 x = cycles >> STATS_HIST_SHIFT, e = 31 - __builtin_clz(x | 8);
 
 	return (e - 3) * 8 + (x >> (e - 3));
 }
 
-static __always_inline void stats_add(struct exeunt_row *r, u64 cycles)
+/* One more exit in @r. Interrupts off. */
+static __always_inline void stats_add(struct vcpu *v, struct stats_row *r, u64 cycles)
 {
+	u32 bucket = unlikely(cycles >> STATS_HIST_BITS) ? stats_bucket_far(&cycles) : stats_bucket(cycles);
 	unsigned __int128 square = (unsigned __int128)cycles * cycles;
 	bool carry;
 
-	r->reserved++;
+	r->seq++;
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	r->count++;
 	r->total += cycles;
 	if (cycles < r->min)
 		r->min = cycles;
@@ -83,16 +106,22 @@ static __always_inline void stats_add(struct exeunt_row *r, u64 cycles)
 		r->max = cycles;
 	carry = __builtin_add_overflow(r->square_lo, (u64)square, &r->square_lo);
 	r->square_hi += (u64)(square >> 64) + carry;
-	r->hist[stats_bucket(cycles)]++;
+	if (likely(r->hist))
+		r->hist[bucket]++;
+	else
+		stats_early(v, r, bucket);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	r->reserved++;
+	r->seq++;
 }
 
 /* The guest was left for @reason. Interrupts off. */
 static __always_inline void stats_exit(struct vcpu_stats *s, u32 reason)
 {
-	if (!host_accounting())
+	if (!host_accounting()) {
+		/* Nor does an exit count any more that came before the switch went off. */
+		s->since = 0;
 		return;
+	}
 	s->key = reason & 0xfff;
 	s->since = host_tsc();
 }

@@ -43,7 +43,7 @@ void fpu_destroy(struct host_vcpu *hv)
 void fpu_load(struct host_vcpu *hv)
 {
 	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
-		hv->v.stats->fpu_unsaved++;
+		hv->v.stats->fpu_unsaved += host_accounting();
 	fpu_swap_kvm_fpstate(&hv->fpu, true);
 	trace_kvm_fpu(1);
 }

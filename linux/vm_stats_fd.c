@@ -59,7 +59,7 @@ static const struct statistic fixed[] = {
 	{ "nmi_window_exits", OF_REASON, COUNT, 0, 1, SVM_EXIT_IRET },
 	{ "irq_window_exits", OF_REASON, COUNT, 0, 1, SVM_EXIT_VINTR },
 	{ "signal_exits", OF_COUNTER, COUNT, 0, 1, C(user_exits[KVM_EXIT_INTR]) },
-	{ "io_exits", OF_COUNTER, COUNT, 0, 1, C(user_exits[KVM_EXIT_IO]) },
+	{ "io_exits", OF_REASON, COUNT, 0, 1, SVM_EXIT_IOIO },
 	{ "mmio_exits", OF_COUNTER, COUNT, 0, 1, C(user_exits[KVM_EXIT_MMIO]) },
 	{ "hypercalls", OF_REASON, COUNT, 0, 1, SVM_EXIT_VMMCALL },
 	{ "nmi_injections", OF_COUNTER, COUNT, 0, 1, C(nmis) },

@@ -153,7 +153,7 @@ struct exeunt_read_vcpu {
 	__u64 now;		/* out: cycles when it was read */
 };
 
-#define EXEUNT_MAX_ROWS		256	/* of a vCPU */
+#define EXEUNT_MAX_ROWS		512	/* of a vCPU */
 #define EXEUNT_MAX_ENDED	64
 #define EXEUNT_MAX_VMS		65536	/* sane bound for exeunt_vm_list.nr */
 
