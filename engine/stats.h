@@ -19,7 +19,7 @@
 #define STATS_SPARES		4
 #define STATS_EARLY		59
 /* The key of row 0: exits of every kind, memory being short. */
-#define STATS_LOST_KEY		EXEUNT_KEY(0xffe, EXEUNT_PLAIN, EXEUNT_KERNEL, EXEUNT_DETAIL_OTHERS)
+#define STATS_LOST_KEY		EXEUNT_KEY(EXEUNT_REASON_LOST, EXEUNT_PLAIN, EXEUNT_KERNEL, EXEUNT_DETAIL_OTHERS)
 
 /*
  * A row as it is kept: most kinds of exits happen a few times, when a guest starts, and need no histogram of 2 KiB. The buckets of the

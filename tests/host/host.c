@@ -24,6 +24,7 @@ static u32 nr_cpuid;
 struct machine_cpu machine_cpu;
 void (*machine_blocked)(struct vcpu *v);
 bool machine_accounting_off;
+bool machine_no_memory;
 static struct asid_cpu asids = { .nr = 8, .next = 8 };
 
 static struct machine *to_machine(struct vm *vm)
@@ -281,7 +282,7 @@ u64 *host_table_va(u64 pa)
 
 void *host_zalloc(size_t size)
 {
-	return calloc(1, size);
+	return machine_no_memory ? NULL : calloc(1, size);
 }
 
 void host_free(void *p)

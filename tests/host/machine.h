@@ -71,6 +71,8 @@ const char *machine_vmcb_problem(struct vcpu *v);
 extern u64 machine_now_ns;
 /* host_accounting() answers the opposite. */
 extern bool machine_accounting_off;
+/* host_zalloc() finds none. */
+extern bool machine_no_memory;
 /* What host_signal_pending() answers. */
 extern bool machine_signal;
 /* What host_xfeatures(), host_la57() and host_tsc_stable() answer. */

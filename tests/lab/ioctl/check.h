@@ -56,5 +56,7 @@ void test_vcpu(void);		/* vcpu.c: vCPU state, CPUID, MSRs */
 void test_pointers(void);	/* pointers.c: bad pointers, unknown numbers, absent features */
 void test_replies(void);	/* replies.c: every byte of a reply is defined */
 void test_lifetime(void);	/* lifetime.c: processes, closing order, threads */
+void test_stats(void);		/* stats.c: statistics: test_stats_fd(), and Exeunt's own ioctls */
+void test_stats_fd(void);	/* stats_fd.c: KVM's format */
 
 #endif

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * See watch.h. Owns signals, the command's process and the clock of the intervals. What happens meanwhile is waited for in one place,
+ * wait_event(), with the signals blocked everywhere else.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "util.h"
+#include "watch.h"
+
+#define NS_PER_MS	1000000ull
+#define POLL_NS		(1000 * NS_PER_MS)	/* between looks for VMs that have ended */
+
+#define CANNOT_RUN	126	/* the shell's exit statuses for commands that it cannot start */
+#define NOT_FOUND	127
+
+struct session {
+	const struct watch *watch;
+	struct target target;		/* the same, but a thread's id is replaced by its process's */
+	struct source *source;
+	struct sample last;		/* what was read last, of the target */
+	struct sample gone;		/* VMs that ended and that the source has forgotten since */
+	pid_t child;			/* 0: no command, or it has ended */
+	int status;
+	bool stopped;
+	bool (*look)(const struct sample *s, enum moment m, void *arg);
+	void *arg;
+};
+
+/* --- The target --- */
+
+/* The process that thread @tid belongs to; 0 if there is none. */
+static pid_t process_of(pid_t tid)
+{
+	char *path = xasprintf("/proc/%d/status", tid), line[256];
+	FILE *f = fopen(path, "re");
+	int tgid = 0;
+
+	free(path);
+	if (!f)
+		return 0;
+	while (!tgid && fgets(line, sizeof(line), f))
+		sscanf(line, "Tgid: %d", &tgid);
+	fclose(f);
+	return tgid;
+}
+
+bool watch_find_process(struct target *t)
+{
+	pid_t asked = t->pid;
+
+	if (!asked)
+		return true;
+	t->pid = process_of(asked);
+	if (!t->pid)
+		complain("there is no process %d", asked);
+	return t->pid;
+}
+
+static size_t live_vms(const struct sample *s)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < s->nr_vms; i++)
+		nr += !s->vms[i].ended;
+	return nr;
+}
+
+static bool has_vcpu(const struct sample *s)
+{
+	for (size_t i = 0; i < s->nr_vms; i++) {
+		if (s->vms[i].nr_vcpus)
+			return true;
+	}
+	return false;
+}
+
+bool watch_check_target(const struct target *t, const struct sample *s, bool vcpu_too)
+{
+	bool live = live_vms(s);
+
+	if (t->pid && !live)
+		complain("process %d is not a virtual machine%s%s%s", t->pid, t->vm ? " named '" : "", t->vm ? t->vm : "",
+			 t->vm ? "'" : "");
+	else if (t->vm && !live)
+		complain("no virtual machine is named '%s'", t->vm);
+	else if (t->one_vcpu && live && vcpu_too && !has_vcpu(s))
+		complain("no virtual machine%s has a vCPU %u", t->pid || t->vm ? " that is meant" : "", t->vcpu);
+	else
+		return true;
+	return false;
+}
+
+/* --- Looking --- */
+
+static bool same_vm(const struct vm *a, const struct vm *b)
+{
+	return a->id == b->id && !strcmp(a->engine, b->engine);
+}
+
+static bool has_vm(const struct sample *s, const struct vm *vm)
+{
+	for (size_t i = 0; i < s->nr_vms; i++) {
+		if (same_vm(&s->vms[i], vm))
+			return true;
+	}
+	return false;
+}
+
+static void take_vm(struct sample *s, struct vm *vm)
+{
+	s->vms = xreallocarray(s->vms, s->nr_vms + 1, sizeof(*s->vms));
+	s->vms[s->nr_vms++] = *vm;
+	vm->nr_vcpus = 0;
+	vm->vcpus = NULL;
+}
+
+static int by_engine_and_id(const void *pa, const void *pb)
+{
+	const struct vm *a = pa, *b = pb;
+	int engines = strcmp(a->engine, b->engine);
+
+	return engines ? engines : (a->id > b->id) - (a->id < b->id);
+}
+
+/* The module keeps the last VMs that ended, not all: one that @now lacks and that we have read stays with what it had. */
+static void keep_gone(struct session *s, const struct sample *now)
+{
+	for (size_t i = 0; i < s->last.nr_vms; i++) {
+		if (!has_vm(now, &s->last.vms[i])) {
+			s->last.vms[i].ended = true;
+			take_vm(&s->gone, &s->last.vms[i]);
+		}
+	}
+}
+
+static bool read_now(struct session *s)
+{
+	struct sample now;
+
+	if (source_read(s->source, &now)) {
+		s->status = STATUS_FAILED;
+		return false;
+	}
+	sample_select(&now, &s->target);
+	keep_gone(s, &now);
+	sample_free(&s->last);
+	s->last = now;
+	return true;
+}
+
+static bool show(struct session *s, enum moment m)
+{
+	struct sample all, gone;
+	bool go_on;
+
+	if (!s->gone.nr_vms) {
+		go_on = s->look(&s->last, m, s->arg);
+	} else {
+		sample_copy(&all, &s->last);
+		sample_copy(&gone, &s->gone);
+		for (size_t i = 0; i < gone.nr_vms; i++)
+			take_vm(&all, &gone.vms[i]);
+		qsort(all.vms, all.nr_vms, sizeof(*all.vms), by_engine_and_id);
+		go_on = s->look(&all, m, s->arg);
+		sample_free(&all);
+		sample_free(&gone);
+	}
+	if (!go_on)
+		s->status = STATUS_FAILED;
+	return go_on;
+}
+
+static bool look_at(struct session *s, enum moment m)
+{
+	return read_now(s) && show(s, m);
+}
+
+/* --- The command --- */
+
+/* Runs the command in this process, a child. Says on @report why it could not. */
+static void run_child(char **command, int report, const sigset_t *mask)
+{
+	int error;
+
+	signal(SIGPIPE, SIG_DFL);
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	execvp(command[0], command);
+	error = errno;
+	if (write(report, &error, sizeof(error)) < 0)
+		_exit(CANNOT_RUN);
+	_exit(NOT_FOUND);
+}
+
+/* False, with a line and the status, if it cannot be started. */
+static bool start_command(struct session *s, const sigset_t *mask)
+{
+	int report[2], error = 0;
+	pid_t child;
+
+	if (pipe2(report, O_CLOEXEC))
+		die(STATUS_FAILED, "cannot make a pipe: %s", strerror(errno));
+	fflush(NULL);
+	child = fork();
+	if (child < 0)
+		die(STATUS_FAILED, "cannot start a process: %s", strerror(errno));
+	if (!child)
+		run_child(s->watch->command, report[1], mask);
+	close(report[1]);
+	if (read(report[0], &error, sizeof(error)) == sizeof(error)) {
+		complain("cannot run '%s': %s", s->watch->command[0], strerror(error));
+		s->status = error == ENOENT ? NOT_FOUND : CANNOT_RUN;
+		waitpid(child, NULL, 0);
+	} else {
+		s->child = child;
+	}
+	close(report[0]);
+	return s->child;
+}
+
+static void reap(struct session *s)
+{
+	int status;
+
+	if (!s->child || waitpid(s->child, &status, WNOHANG) != s->child)
+		return;
+	s->child = 0;
+	s->stopped = true;
+	s->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* --- Waiting --- */
+
+static void take_signal(struct session *s, int signo)
+{
+	switch (signo) {
+	case SIGCHLD:
+		reap(s);
+		break;
+	case SIGTERM:
+		if (s->child)
+			kill(s->child, SIGTERM);
+		else
+			s->stopped = true;
+		break;
+	case SIGINT:			/* at a terminal, the command has got it too, and decides */
+		s->stopped |= !s->child;
+		break;
+	}
+}
+
+/* Waits until @deadline, or the next signal, and does what that asks for. */
+static void wait_event(struct session *s, const sigset_t *signals, uint64_t deadline)
+{
+	uint64_t now = now_ns(), left = deadline > now ? deadline - now : 0;
+	struct timespec timeout = { .tv_sec = left / 1000000000, .tv_nsec = left % 1000000000 };
+	int signo = sigtimedwait(signals, NULL, &timeout);
+
+	if (signo > 0)
+		take_signal(s, signo);
+}
+
+/* All that was to be watched has ended. Who watches whatever there is waits for more. */
+static bool target_ended(const struct session *s)
+{
+	return (s->target.pid || s->target.vm) && !s->watch->command && !live_vms(&s->last);
+}
+
+static uint64_t later_tick(uint64_t tick, uint64_t period)
+{
+	uint64_t now = now_ns();
+
+	return tick > now ? tick : tick + ((now - tick) / period + 1) * period;
+}
+
+/* Until the end. False if there is none to look at any more. */
+static bool watch_loop(struct session *s, const sigset_t *signals)
+{
+	uint64_t interval = s->watch->interval_ms * NS_PER_MS;
+	uint64_t period = interval ? interval : POLL_NS, next = now_ns() + period;
+
+	while (!s->stopped) {
+		wait_event(s, signals, next);
+		if (s->stopped)
+			break;
+		if (now_ns() < next)
+			continue;
+		next = later_tick(next, period);
+		if (!read_now(s))
+			return false;
+		if (target_ended(s))
+			break;
+		if (interval && !show(s, WATCH_INTERVAL))
+			return false;
+	}
+	return true;
+}
+
+static void watch_signals(sigset_t *signals)
+{
+	sigemptyset(signals);
+	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGCHLD);
+}
+
+static void watch_session(struct session *s)
+{
+	sigset_t signals, before;
+
+	watch_signals(&signals);
+	signal(SIGCHLD, SIG_DFL);
+	sigprocmask(SIG_BLOCK, &signals, &before);
+	if (show(s, WATCH_BEGIN) && (!s->watch->command || start_command(s, &before)) && watch_loop(s, &signals))
+		look_at(s, WATCH_END);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+int watch_run(const struct watch *w, bool (*look)(const struct sample *s, enum moment m, void *arg), void *arg)
+{
+	struct session s = { .watch = w, .target = w->target, .look = look, .arg = arg };
+
+	if (!watch_find_process(&s.target))
+		return STATUS_FAILED;
+	s.source = source_open(w->engine, &s.target, &s.status);
+	if (!s.source)
+		return s.status;
+	s.status = 0;
+	if (!read_now(&s) || !watch_check_target(&w->target, &s.last, !w->command))
+		s.status = STATUS_FAILED;
+	else
+		watch_session(&s);
+	sample_free(&s.last);
+	sample_free(&s.gone);
+	source_close(s.source);
+	return s.status;
+}
