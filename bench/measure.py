@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the programs in bench/ share: running the payload `bench` (guest/bench.c) in the lab, and the published page."""
 
+import datetime
 import json
 import os
 import subprocess
@@ -40,9 +41,12 @@ def lab(engine, command, qemu="lab", icount=False, params=(), timeout=300):
     return run.stdout
 
 
-def exit_costs(engine, samples=1000, params=(), qemu="lab", icount=True, timeout=300):
-    """The payload's result as it prints it: {"samples", "nrips", ..., "results": [{"name", "min", "median", "p99"}]}."""
-    command = [os.path.join(TOP, "guest", "run"), "--quiet", "--device", DEVICES[engine], "--timeout", str(timeout),
+def exit_costs(engine, samples=1000, params=(), qemu="lab", icount=True, timeout=300, around=()):
+    """The payload's result as it prints it: {"samples", "nrips", ..., "results": [{"name", "min", "median", "p99"}]}.
+
+    around: words of a command that runs it, such as perf's.
+    """
+    command = [*around, os.path.join(TOP, "guest", "run"), "--quiet", "--device", DEVICES[engine], "--timeout", str(timeout),
                "bench", "--json", "-n", str(samples)]
     output = lab(engine, command, qemu, icount, params, timeout)
     try:
@@ -54,6 +58,34 @@ def exit_costs(engine, samples=1000, params=(), qemu="lab", icount=True, timeout
 def by_name(result):
     """{operation: {"min": ..., "median": ..., "p99": ...}}"""
     return {row["name"]: row for row in result["results"]}
+
+
+def output_of(*command):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=TOP).stdout.strip()
+
+
+def circumstances():
+    """What the figures depend on, for measured()."""
+    version = output_of("modinfo", "-F", "vermagic", os.path.join(TOP, "exeunt-amd.ko")).split()[0]
+    try:
+        commit = output_of("git", "describe", "--always")
+        if output_of("git", "--no-optional-locks", "status", "--porcelain", "--", "engine", "linux", "include", "Kbuild"):
+            commit += " with changes"
+    except (OSError, subprocess.CalledProcessError):
+        commit = "unknown"
+    return {
+        "date": datetime.date.today().isoformat(),
+        "kernel": version,
+        "package": output_of("dpkg-query", "-W", "-f", "${Version}", f"linux-image-{version}"),
+        "qemu": output_of("dpkg-query", "-W", "-f", "${source:Version}", "qemu-system-x86"),
+        "exeunt": commit,
+    }
+
+
+def measured(facts):
+    """The line above a table."""
+    return (f"Measured {facts['date']}: Exeunt {facts['exeunt']}, Linux {facts['kernel']} ({facts['package']}), "
+            f"QEMU {facts['qemu']} with the lab's patches.")
 
 
 def write_page(maker, text):

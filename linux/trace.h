@@ -15,17 +15,17 @@
 #define EXEUNT_TRACE_NAMES
 
 #define SVM_EXIT_NAMES \
-	{ 0x010, "write_cr0" }, { 0x014, "write_cr4" }, { 0x018, "write_cr8" }, \
+	{ 0x000, "read_cr0" }, { 0x010, "write_cr0" }, { 0x014, "write_cr4" }, { 0x018, "write_cr8" }, \
 	{ 0x020, "read_dr0" }, { 0x021, "read_dr1" }, { 0x022, "read_dr2" }, { 0x023, "read_dr3" }, \
-	{ 0x026, "read_dr6" }, { 0x027, "read_dr7" }, { 0x030, "write_dr0" }, { 0x031, "write_dr1" }, \
-	{ 0x032, "write_dr2" }, { 0x033, "write_dr3" }, { 0x036, "write_dr6" }, { 0x037, "write_dr7" }, \
+	{ 0x024, "read_dr4" }, { 0x025, "read_dr5" }, { 0x026, "read_dr6" }, { 0x027, "read_dr7" }, { 0x030, "write_dr0" }, { 0x031, "write_dr1" }, \
+	{ 0x032, "write_dr2" }, { 0x033, "write_dr3" }, { 0x034, "write_dr4" }, { 0x035, "write_dr5" }, { 0x036, "write_dr6" }, { 0x037, "write_dr7" }, \
 	{ 0x041, "DB excp" }, { 0x051, "AC excp" }, { 0x052, "MC excp" }, \
 	{ 0x060, "interrupt" }, { 0x061, "nmi" }, { 0x062, "smi" }, { 0x063, "init" }, { 0x064, "vintr" }, { 0x065, "cr0_sel_write" }, \
 	{ 0x06f, "rdpmc" }, { 0x072, "cpuid" }, { 0x074, "iret" }, { 0x076, "invd" }, { 0x077, "pause" }, { 0x078, "hlt" }, \
 	{ 0x07a, "invlpga" }, { 0x07b, "io" }, { 0x07c, "msr" }, { 0x07e, "ferr_freeze" }, { 0x07f, "shutdown" }, \
 	{ 0x080, "vmrun" }, { 0x081, "hypercall" }, { 0x082, "vmload" }, { 0x083, "vmsave" }, { 0x084, "stgi" }, \
 	{ 0x085, "clgi" }, { 0x086, "skinit" }, { 0x087, "rdtscp" }, { 0x089, "wbinvd" }, { 0x08a, "monitor" }, \
-	{ 0x08b, "mwait" }, { 0x08d, "xsetbv" }, { 0x08e, "rdpru" }, { 0x0a2, "invpcid" }, { 0x400, "npf" }, \
+	{ 0x08b, "mwait" }, { 0x08c, "mwait_cond" }, { 0x08d, "xsetbv" }, { 0x08e, "rdpru" }, { 0x0a0, "invlpgb" }, { 0x0a2, "invpcid" }, { 0x0a4, "tlbsync" }, { 0x400, "npf" }, \
 	{ 0xffffffff, "invalid_guest_state" }
 
 #define KVM_EXIT_NAMES \

@@ -30,6 +30,7 @@ enum of {
 	OF_REASON,	/* count of a reason's rows */
 	OF_CYCLES,	/* their total */
 	OF_HIST,	/* their histogram, by powers of two */
+	OF_UNNAMED,	/* count of the rows of reasons that have no name */
 	OF_OUTCOME,	/* count of the rows with this outcome */
 	OF_VCPUS,
 };
@@ -68,6 +69,7 @@ static const struct statistic fixed[] = {
 	{ "halt_poll_success_ns", OF_COUNTER, NANOSECONDS, -9, 1, C(halt_poll_won_ns) },
 	{ "halt_poll_fail_ns", OF_COUNTER, NANOSECONDS, -9, 1, C(halt_poll_lost_ns) },
 	{ "halt_wait_ns", OF_COUNTER, NANOSECONDS, -9, 1, C(halt_wait_ns) },
+	{ "exit_other", OF_UNNAMED, COUNT, 0, 1 },
 	{ "exits_kernel", OF_OUTCOME, COUNT, 0, 1, EXEUNT_KERNEL },
 	{ "exits_user", OF_OUTCOME, COUNT, 0, 1, EXEUNT_USER },
 	{ "exits_fast", OF_OUTCOME, COUNT, 0, 1, EXEUNT_FAST },
@@ -88,6 +90,14 @@ static const struct statistic fixed[] = {
 };
 
 static const struct trace_print_flags reasons[] = { SVM_EXIT_NAMES };
+
+static bool has_name(u32 reason)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(reasons); i++)
+		if ((reasons[i].mask & 0xfff) == reason)
+			return true;
+	return false;
+}
 
 #define PER_REASON	3
 #define NR_STATS	(ARRAY_SIZE(fixed) + PER_REASON * ARRAY_SIZE(reasons))
@@ -143,6 +153,8 @@ static bool row_counts(const struct statistic *s, const struct exeunt_row *r)
 	switch (s->of) {
 	case OF_EXITS:
 		return true;
+	case OF_UNNAMED:
+		return !has_name(EXEUNT_KEY_REASON(r->key));
 	case OF_OUTCOME:
 		return EXEUNT_KEY_OUTCOME(r->key) == s->arg;
 	default:

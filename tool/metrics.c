@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * See metrics.h. Owns the text, and which series there are: values of open-ended labels get series of their own while there is room, the
- * most frequent first; what comes later is "other", and stays that, because a counter must not lose what it had.
+ * See metrics.h. Owns the text, and which VMs are in it.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,14 +8,9 @@
 #include "cmd.h"
 #include "metrics.h"
 #include "metrics_families.h"
+#include "metrics_series.h"
 #include "util.h"
 #include "vmname.h"
-
-/* Values that have series of their own. */
-struct own {
-	size_t nr;
-	uint64_t *values;
-};
 
 struct vm_state {
 	char engine[8];
@@ -24,7 +18,7 @@ struct vm_state {
 	bool there;			/* in this sample */
 	bool ended;
 	uint64_t ended_ns;		/* when that was seen */
-	struct own own[SPACES];
+	struct series series;
 };
 
 struct metrics {
@@ -41,6 +35,7 @@ struct page {
 	const struct family *family;
 	bool titled;			/* the family's title is there */
 	const struct vm *vm;
+	struct series *series;		/* of the VM */
 	char *vm_labels;
 };
 
@@ -52,108 +47,12 @@ struct metrics *metrics_new(const struct metrics_options *o)
 	return m;
 }
 
-static void state_free(struct vm_state *state)
-{
-	for (size_t i = 0; i < SPACES; i++)
-		free(state->own[i].values);
-}
-
 void metrics_free(struct metrics *m)
 {
 	for (size_t i = 0; i < m->nr_states; i++)
-		state_free(&m->states[i]);
+		series_free(&m->states[i].series);
 	free(m->states);
 	free(m);
-}
-
-/* --- Series --- */
-
-static bool has_own(const struct own *own, uint64_t value)
-{
-	for (size_t i = 0; i < own->nr; i++) {
-		if (own->values[i] == value)
-			return true;
-	}
-	return false;
-}
-
-static int by_value(const void *pa, const void *pb)
-{
-	const struct item *a = pa, *b = pb;
-
-	return (a->value > b->value) - (a->value < b->value);
-}
-
-static int by_number(const void *pa, const void *pb)
-{
-	const struct item *a = pa, *b = pb;
-
-	return a->number != b->number ? (a->number < b->number) - (a->number > b->number) : by_value(pa, pb);
-}
-
-static int by_series(const void *pa, const void *pb)
-{
-	const struct item *a = pa, *b = pb;
-
-	if (a->vcpu != b->vcpu)
-		return a->vcpu < b->vcpu ? -1 : 1;
-	if (a->value != b->value)
-		return by_value(a, b);
-	return (a->variant > b->variant) - (a->variant < b->variant);
-}
-
-static void sort(struct item *items, size_t nr, int (*order)(const void *, const void *))
-{
-	if (nr)
-		qsort(items, nr, sizeof(*items), order);
-}
-
-/* One item for each value that has no series yet, with the sum of its numbers. */
-static size_t new_values(struct item *to, const struct items *items, const struct own *own)
-{
-	size_t nr = 0;
-
-	memcpy(to, items->all, items->nr * sizeof(*to));
-	sort(to, items->nr, by_value);
-	for (size_t i = 0; i < items->nr; i++) {
-		if (nr && to[nr - 1].value == to[i].value)
-			to[nr - 1].number += to[i].number;
-		else if (to[i].value != VALUE_OTHER && !has_own(own, to[i].value))
-			to[nr++] = to[i];
-	}
-	return nr;
-}
-
-/* Gives what is new series of their own, as long as there is room. */
-static void admit(struct own *own, const struct items *items, size_t room)
-{
-	struct item *candidates;
-	size_t nr;
-
-	if (own->nr >= room || !items->nr)
-		return;
-	candidates = xcalloc(items->nr, sizeof(*candidates));
-	nr = new_values(candidates, items, own);
-	sort(candidates, nr, by_number);
-	for (size_t i = 0; i < nr && own->nr < room; i++) {
-		own->values = xreallocarray(own->values, own->nr + 1, sizeof(*own->values));
-		own->values[own->nr++] = candidates[i].value;
-	}
-	free(candidates);
-}
-
-/* Brings the items into the order of their series. */
-static void arrange(struct items *items, const struct own *own, const struct family *f, const struct metrics_options *o)
-{
-	for (size_t i = 0; i < items->nr; i++) {
-		struct item *item = &items->all[i];
-
-		if (f->space != SPACE_FIXED && !has_own(own, item->value))
-			item->value = VALUE_OTHER;
-		if (f->of_vm || o->per_vm)
-			item->vcpu = 0;
-	}
-	sort(items->all, items->nr, by_series);
 }
 
 /* --- Text --- */
@@ -202,12 +101,12 @@ static const struct item *write_series(const struct page *page, const struct ite
 	const struct item *first = item;
 	uint64_t number = 0;
 
-	for (; item < end && !by_series(first, item); item++)
+	for (; item < end && series_same(first, item); item++)
 		number += item->number;
 	fprintf(page->out, "%s%s{", page->family->name, page->family->type == FAMILY_COUNTER ? "_total" : "");
 	write_labels(page, first);
 	fputs("} ", page->out);
-	write_number(page, number);
+	write_number(page, series_never_less(page->series, page->family, first, 0, number));
 	return item;
 }
 
@@ -249,20 +148,21 @@ static void count_row(uint64_t *counts, const struct exeunt_row *row, const stru
 static void write_buckets(const struct page *page, const struct item *item, const uint64_t *counts, uint64_t total)
 {
 	const char *name = page->family->name;
-	uint64_t below = 0;
+	uint64_t below = 0, shown = 0;
 
 	for (size_t i = 0; i <= NR_BOUNDS; i++) {
 		below += counts[i];
+		shown = series_never_less(page->series, page->family, item, i, below);
 		fprintf(page->out, "%s_bucket{", name);
 		write_labels(page, item);
-		fprintf(page->out, ",le=\"%s\"} %" PRIu64 "\n", i < NR_BOUNDS ? bounds[i].seconds : "+Inf", below);
+		fprintf(page->out, ",le=\"%s\"} %" PRIu64 "\n", i < NR_BOUNDS ? bounds[i].seconds : "+Inf", shown);
 	}
 	fprintf(page->out, "%s_count{", name);
 	write_labels(page, item);
-	fprintf(page->out, "} %" PRIu64 "\n%s_sum{", below, name);
+	fprintf(page->out, "} %" PRIu64 "\n%s_sum{", shown, name);
 	write_labels(page, item);
 	fputs("} ", page->out);
-	write_number(page, total);
+	write_number(page, series_never_less(page->series, page->family, item, NR_BOUNDS + 1, total));
 }
 
 static const struct item *write_histogram(const struct page *page, const struct item *item, const struct item *end)
@@ -270,7 +170,7 @@ static const struct item *write_histogram(const struct page *page, const struct 
 	const struct item *first = item;
 	uint64_t counts[NR_BOUNDS + 1] = { 0 }, total = 0;
 
-	for (; item < end && !by_series(first, item); item++) {
+	for (; item < end && series_same(first, item); item++) {
 		count_row(counts, item->row, page->vm);
 		total += item->row->total;
 	}
@@ -280,17 +180,14 @@ static const struct item *write_histogram(const struct page *page, const struct 
 
 /* --- All of it --- */
 
-static void write_family(struct page *page, struct vm_state *state)
+static void write_family(struct page *page)
 {
 	const struct family *f = page->family;
-	struct own *own = &state->own[f->space];
 	struct items items = { 0 };
 	const struct item *item, *end;
 
 	f->collect(f, page->vm, &items);
-	if (f->space != SPACE_FIXED)
-		admit(own, &items, page->options->max_series);
-	arrange(&items, own, f, page->options);
+	series_arrange(page->series, f, &items, page->options);
 	end = items.all + items.nr;
 	for (item = items.all; item < end;) {
 		write_title(page);
@@ -332,7 +229,7 @@ static void update_states(struct metrics *m, const struct sample *s)
 		if (m->states[i].there)
 			m->states[nr++] = m->states[i];
 		else
-			state_free(&m->states[i]);
+			series_free(&m->states[i].series);
 	}
 	m->nr_states = nr;
 }
@@ -372,8 +269,9 @@ static void write_sample(struct metrics *m, struct page *page, const struct samp
 			if (!is_shown(m, state, s->time_ns))
 				continue;
 			page->vm = &s->vms[i];
+			page->series = &state->series;
 			page->vm_labels = labels[i];
-			write_family(page, state);
+			write_family(page);
 		}
 	}
 	for (size_t i = 0; i < s->nr_vms; i++)

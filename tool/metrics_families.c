@@ -252,6 +252,15 @@ static void label_vector(FILE *out, const struct vm *vm, uint64_t value, unsigne
 	label_number(out, "vector", "%" PRIu64, value);
 }
 
+static void label_exception(FILE *out, const struct vm *vm, uint64_t value, unsigned int variant)
+{
+	char name[16];
+
+	label_number(out, "vector", "%" PRIu64, value);
+	if (value != VALUE_OTHER)
+		fprintf(out, ",name=\"%s\"", exception_name(value, name, sizeof(name)));
+}
+
 static void label_user_reason(FILE *out, const struct vm *vm, uint64_t value, unsigned int variant)
 {
 	const char *name = value == VALUE_OTHER || value == EXEUNT_USER_OTHER ? "other" : user_exit_name(value);
@@ -318,7 +327,7 @@ const struct family families[] = {
 	{ .name = "exeunt_interrupts", .help = "Interrupts that the guest has taken.",
 	  .space = SPACE_VECTOR, .collect = collect_vectors, .labels = label_vector, COUNTER(interrupts) },
 	{ .name = "exeunt_exceptions", .help = "Exceptions that the hypervisor has raised in the guest.",
-	  .space = SPACE_EXCEPTION, .collect = collect_exceptions, .labels = label_vector, COUNTER(exceptions) },
+	  .space = SPACE_EXCEPTION, .collect = collect_exceptions, .labels = label_exception, COUNTER(exceptions) },
 	{ .name = "exeunt_nmis", .help = "NMIs injected into the guest.", .collect = collect_counter, COUNTER(nmis), .exeunt_only = true },
 	{ .name = "exeunt_ipis", .help = "Interrupts between processors that the vCPU has sent.",
 	  .collect = collect_ipis, .labels = label_ipi, COUNTER(ipis) },

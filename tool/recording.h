@@ -16,8 +16,8 @@
  * Limits of a file, so that the memory for reading it is bounded. recording_add_interval() keeps to the two for intervals by making them
  * longer; the others are far beyond what a source gives.
  */
-#define RECORDING_MAX_BYTES	(128u << 20)
-#define RECORDING_MAX_VMS	4096		/* of a recording */
+#define RECORDING_MAX_BYTES	(512u << 20)
+#define RECORDING_MAX_VMS	65536		/* of a recording */
 #define RECORDING_MAX_VCPUS	65536		/* of a recording */
 #define RECORDING_MAX_ROWS	4096		/* of a vCPU */
 #define RECORDING_MAX_INTERVALS	65536		/* of a recording */

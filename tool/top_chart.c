@@ -76,9 +76,9 @@ static void chart_fill(struct chart *c, const struct exeunt_row *row)
 {
 	for (unsigned int x = 0; x < c->columns; x++) {
 		for (unsigned int i = 0; i < c->group; i++) {
-			int bucket = c->first + (int)(x / c->repeat * c->group + i);
+			unsigned int bucket = c->first + x / c->repeat * c->group + i;
 
-			if (bucket >= 0 && bucket < EXEUNT_HIST_BUCKETS)
+			if (bucket < EXEUNT_HIST_BUCKETS)
 				c->counts[x] += row->hist[bucket];
 		}
 		if (c->counts[x] > c->highest)
@@ -86,9 +86,18 @@ static void chart_fill(struct chart *c, const struct exeunt_row *row)
 	}
 }
 
+/* Where @covered buckets begin that have the @span ones from @low on in their middle, as far as there are so many. */
+static unsigned int first_bucket(unsigned int low, unsigned int span, unsigned int covered)
+{
+	unsigned int left = (covered - span) / 2, first = low > left ? low - left : 0;
+	unsigned int last = covered < EXEUNT_HIST_BUCKETS ? EXEUNT_HIST_BUCKETS - covered : 0;
+
+	return first < last ? first : last;
+}
+
 void chart_make(struct chart *c, const struct exeunt_row *row, unsigned int columns)
 {
-	unsigned int low = 0, high = EXEUNT_HIST_BUCKETS - 1, wanted, span;
+	unsigned int low = 0, high = EXEUNT_HIST_BUCKETS - 1, wanted, span, covered;
 
 	while (low < high && !row->hist[low])
 		low++;
@@ -101,7 +110,8 @@ void chart_make(struct chart *c, const struct exeunt_row *row, unsigned int colu
 	c->repeat = c->group > 1 ? 1 : columns / wanted;
 	if (c->repeat > MAX_REPEAT)
 		c->repeat = MAX_REPEAT;
-	c->first = (int)low - ((int)(columns / c->repeat * c->group) - (int)span) / 2;
+	covered = columns / c->repeat * c->group;
+	c->first = first_bucket(low, span, covered);
 	chart_fill(c, row);
 }
 

@@ -14,7 +14,7 @@
  * a column is some buckets, or a bucket is some columns.
  */
 struct chart {
-	int first;			/* bucket where the first column begins; negative if there is room to the left of the first */
+	unsigned int first;		/* bucket of the first column */
 	unsigned int group, repeat;	/* buckets of a column; columns of such a group */
 	unsigned int columns;
 	uint64_t *counts;		/* by column */

@@ -17,7 +17,7 @@ static const struct paragraph {
 	{ "PgUp PgDn", "by a screen" },
 	{ "Home End g G", "to the first or last row" },
 	{ "Enter Right l", "into the row: VM, its vCPUs, their exit reasons, a reason's MSRs, ports or pages" },
-	{ "Esc Left h Bksp", "back" },
+	{ "Esc Left h Bksp", "up again" },
 	{ NULL, "" },
 	{ NULL, "What is shown" },
 	{ "s F6", "choose the column to sort by" },

@@ -83,12 +83,13 @@ static void vm_summary(const struct top *t, const struct vm *vm, char *buf, size
 	struct part all = t->scopes[t->level];
 	struct figures f;
 	char count[16], average[16];
+	int len;
 
 	top_data_figures(&t->data, &all, t->cumulative, &f);
-	snprintf(buf, size, "pid %d on %s, %zu vCPU%s%s: %s exits/s, %s each", vm->pid, vm->engine, vm->nr_vcpus,
-		 vm->nr_vcpus == 1 ? "" : "s", vm->ended ? ", ended" : "",
-		 format_count(f.seconds > 0 ? f.sum.count / f.seconds : 0, count, sizeof(count)),
-		 format_ns(row_mean(&f.sum) * vm->tick_ns, average, sizeof(average)));
+	len = snprintf(buf, size, "pid %d on %s, %zu vCPU%s%s: %s exits/s", vm->pid, vm->engine, vm->nr_vcpus, vm->nr_vcpus == 1 ? "" : "s",
+		       vm->ended ? ", ended" : "", format_count(f.seconds > 0 ? f.sum.count / f.seconds : 0, count, sizeof(count)));
+	if (f.sum.count && (size_t)len < size)
+		snprintf(buf + len, size - len, ", %s each", format_ns(row_mean(&f.sum) * vm->tick_ns, average, sizeof(average)));
 }
 
 void top_summary(const struct top *t, char *buf, size_t size)
@@ -145,8 +146,8 @@ static void paint_title(const struct top *t, struct canvas *c, unsigned int y)
 static void paint_hints(struct canvas *c, unsigned int y)
 {
 	static const struct { const char *key, *what; } hints[] = {
-		{ "q", "quit" }, { "?", "help" }, { "Enter", "in" }, { "Esc", "back" }, { "s", "sort" }, { "/", "filter" },
-		{ "r", "reverse" }, { "c", "since start" }, { "p", "pause" }, { "+ -", "delay" },
+		{ "q", "quit" }, { "?", "help" }, { "Enter", "in" }, { "Esc", "up" }, { "s", "sort" }, { "/", "filter" },
+		{ "r", "reverse" }, { "c", "total" }, { "p", "pause" }, { "+ -", "delay" },
 	};
 	unsigned int x = 0;
 
@@ -180,7 +181,7 @@ static int paint_prompt(const struct top *t, struct canvas *c, unsigned int y)
 static void paint_keys(const struct top *t, struct canvas *c, unsigned int y)
 {
 	if (t->mode == TOP_SORT)
-		canvas_put(c, y, 0, c->columns, STYLE_PLAIN, "Enter: sort by it  Esc: back");
+		canvas_put(c, y, 0, c->columns, STYLE_PLAIN, "Enter: sort by it  Esc: leave it");
 	else if (*t->message)
 		canvas_put(c, y, 0, c->columns, STYLE_MESSAGE, t->message);
 	else
@@ -244,8 +245,10 @@ static void paint_pane(const struct top *t, struct canvas *c, const struct strip
 	if (!item)
 		return;
 	item_text(t, item, name, sizeof(name));
-	snprintf(title, sizeof(title), " %s: time of %s exits ", name,
-		 item->figures.sum.count ? format_count(item->figures.sum.count, count, sizeof(count)) : "no");
+	if (item->figures.sum.count)
+		snprintf(title, sizeof(title), " %s: time of %s exits ", name, format_count(item->figures.sum.count, count, sizeof(count)));
+	else
+		snprintf(title, sizeof(title), " %s: no exits ", name);
 	chart_paint(c, pane->y, pane->lines, item, title);
 }
 

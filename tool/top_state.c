@@ -154,9 +154,12 @@ void top_resize(struct top *t, unsigned int lines, unsigned int columns)
 	select_index(t, view_of(t)->index);
 }
 
+/* The first figures come with the second sample: the row that is on top then is the selected one, unless the user has made a choice. */
 void top_sample(struct top *t, struct sample *s)
 {
 	top_data_add(&t->data, s);
+	if (t->data.samples == 2 && !t->touched)
+		view_of(t)->chosen = false;
 	top_data_forget(&t->data, t->data.now.time_ns);
 	arrange(t);
 }
@@ -501,6 +504,7 @@ static void browse_key(struct top *t, unsigned int key)
 void top_key(struct top *t, unsigned int key)
 {
 	t->message[0] = '\0';
+	t->touched = true;
 	switch (t->mode) {
 	case TOP_BROWSE:
 		browse_key(t, key);

@@ -49,6 +49,7 @@ struct top {
 	unsigned int lines, columns;	/* of the screen */
 	size_t page;			/* rows that it shows */
 	char message[128];		/* until the next key */
+	bool touched;			/* a key has been pressed */
 	bool quit;
 };
 

@@ -164,10 +164,25 @@ static void widen(struct table_columns *c, enum column column, unsigned int most
 	}
 }
 
+/* Makes names as short as the other column wants them, or drops that for their sake. */
+static void squeeze_name(struct table_columns *c, unsigned int width)
+{
+	unsigned int total = total_width(c), *name = &c->columns[0].width;
+
+	if (total <= width)
+		return;
+	if (total - width <= *name - forms[COLUMN_NAME].width) {
+		*name -= total - width;
+		return;
+	}
+	c->nr = 1;
+	*name = width > MARK_COLUMNS && width - MARK_COLUMNS < *name ? width - MARK_COLUMNS : *name;
+}
+
 void table_choose(struct table_columns *c, const struct canvas *canvas, const struct top *t, unsigned int width, bool trends)
 {
 	const enum column *all = level_columns(t->level);
-	unsigned int longest = longest_name(canvas, t), total;
+	unsigned int longest = longest_name(canvas, t);
 
 	c->nr = 0;
 	for (size_t i = 0; all[i] != COLUMNS_END; i++) {
@@ -177,9 +192,7 @@ void table_choose(struct table_columns *c, const struct canvas *canvas, const st
 	c->columns[0].width = longest < NAME_COLUMNS ? longest : NAME_COLUMNS;
 	while (c->nr > 2 && total_width(c) > width)
 		leave_one_out(c);
-	total = total_width(c);
-	if (total > width)
-		c->columns[0].width -= total - width < c->columns[0].width ? total - width : c->columns[0].width - 1;
+	squeeze_name(c, width);
 	widen(c, COLUMN_NAME, longest, width);
 	widen(c, COLUMN_TOP, 2 * forms[COLUMN_TOP].width, width);
 	widen(c, COLUMN_TREND, MAX_TREND, width);
@@ -226,6 +239,14 @@ static void put_trend(struct canvas *c, unsigned int y, unsigned int x, unsigned
 	trend_paint(c, y, x, width, STYLE_TREND, rates, nr, t->data.samples);
 }
 
+/* The trend keeps its colours: bars in reverse look like something else. */
+static unsigned int width_without_trend(const struct canvas *c, const struct table_columns *columns)
+{
+	const struct table_column *last = &columns->columns[columns->nr - 1];
+
+	return last->column == COLUMN_TREND ? total_width(columns) - last->width - 1 : c->columns;
+}
+
 void table_paint_row(struct canvas *c, unsigned int y, const struct top *t, const struct table_columns *columns, size_t index, bool selected)
 {
 	const struct item *item = &t->items.items[index];
@@ -241,8 +262,10 @@ void table_paint_row(struct canvas *c, unsigned int y, const struct top *t, cons
 			put_cell(c, y, x, column, STYLE_PLAIN, column_text(item, column->column, text, sizeof(text)));
 		x += column->width + 1;
 	}
-	if (selected)
+	if (item->ended)
+		canvas_restyle(c, y, 0, c->columns, STYLE_ENDED);
+	if (selected) {
 		canvas_fill(c, y, 0, MARK_COLUMNS, STYLE_PLAIN, L'>', '>');
-	if (selected || item->ended)
-		canvas_restyle(c, y, 0, c->columns, selected ? STYLE_SELECTED : STYLE_ENDED);
+		canvas_restyle(c, y, 0, width_without_trend(c, columns), STYLE_SELECTED);
+	}
 }

@@ -5,9 +5,11 @@
  */
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/time.h>
 #include <cmocka.h>
 
 #include "guest.h"
@@ -1235,20 +1237,24 @@ static u64 writer_key(u32 i)
 	return IN_KERNEL(SVM_EXIT_MSR, EXEUNT_MSR_WRITE, i % 3 ? 0 : i / 300 % WRITER_KEYS);
 }
 
+static void write_exit(struct vcpu *v, u32 i)
+{
+	u64 key = writer_key(i);
+	struct stats_row *r = v->stats->row[v->stats->slot[stats_slot(key)]];
+
+	stats_add(v, r->key == key ? r : stats_find_slow(v, key), writer_cycles(i));
+	v->stats->counters.runs++;
+}
+
 static volatile bool writer_done;
 
 static void *count_fast(void *arg)
 {
 	struct vcpu *v = arg;
-	struct vcpu_stats *s = v->stats;
 
 	for (u32 i = 0; i < WRITER_EXITS; i++) {
-		u64 key = writer_key(i);
-		struct stats_row *r = s->row[s->slot[stats_slot(key)]];
-
-		stats_add(v, r->key == key ? r : stats_find_slow(v, key), writer_cycles(i));
-		stats_refill(s);
-		s->counters.runs++;
+		write_exit(v, i);
+		stats_refill(v->stats);
 	}
 	writer_done = true;
 	return NULL;
@@ -1295,6 +1301,39 @@ static void test_reader_sees_rows_whole_while_the_vcpu_counts(void **state)
 	assert_true(reads > 1);
 	assert_int_equal(all_exits(), WRITER_EXITS);
 	assert_int_equal(counters().runs, WRITER_EXITS);
+}
+
+#define INTERRUPTIONS	3000
+
+static volatile u32 interruptions;
+
+static void interrupted(int sig)
+{
+	write_exit(v, 2 * interruptions);
+	write_exit(v, 2 * interruptions + 1);
+	interruptions++;
+}
+
+/* The same on one CPU, where a reader is overtaken only when it is interrupted. */
+static void test_reader_that_exits_overtake_reads_again(void **state)
+{
+	const struct itimerval often = { { 0, 30 }, { 0, 30 } }, never = { { 0, 0 }, { 0, 0 } };
+	u64 last[EXEUNT_MAX_ROWS] = { 0 };
+	u32 bad = 0;
+
+	interruptions = 0;
+	for (u32 i = 0; i < WRITER_KEYS; i++) {
+		write_exit(v, 300 * i);
+		stats_refill(v->stats);
+	}
+	signal(SIGALRM, interrupted);
+	setitimer(ITIMER_REAL, &often, NULL);
+	while (interruptions < INTERRUPTIONS)
+		bad += count_bad_rows(v->stats, last, 2);
+	setitimer(ITIMER_REAL, &never, NULL);
+	signal(SIGALRM, SIG_DFL);
+	assert_int_equal(bad, 0);
+	assert_int_equal(all_exits(), WRITER_KEYS + 2 * interruptions);
 }
 
 #define CASE(name)	cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
@@ -1366,6 +1405,7 @@ int main(void)
 		SMP_CASE(interrupts_from_outside_are_no_ipis),
 		SMP_CASE(ipis_count_for_the_sender),
 		CASE(reader_sees_rows_whole_while_the_vcpu_counts),
+		CASE(reader_that_exits_overtake_reads_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
