@@ -73,22 +73,6 @@ static bool irq_window_exit(struct vcpu *v)
 	return true;
 }
 
-/* The guest is about to be entered: counts the exit before, if there was one. Interrupts off. */
-static __always_inline void account_entry(struct vcpu *v)
-{
-	struct vcpu_stats *s = v->stats;
-	struct stats_row *row;
-	u64 cycles;
-
-	if (!host_accounting() || unlikely(!s->since))
-		return;
-	cycles = host_tsc() - s->since;
-	row = s->row[s->slot[stats_slot(s->key)]];
-	if (unlikely(row->key != s->key))
-		row = stats_find_slow(v, s->key);
-	stats_add(v, row, cycles);
-}
-
 /* One round: requests, events, the guest, the exit's handler. */
 static int enter_once(struct vcpu *v)
 {
@@ -123,7 +107,7 @@ static int enter_once(struct vcpu *v)
 	vendor_prepare(v);
 	host_trace_entry(v);
 	host_timing_enter();
-	account_entry(v);
+	stats_enter(v, v->stats);
 
 	vendor_enter(v);
 

@@ -39,6 +39,7 @@ struct vcpu_stats *stats_create(void)
 	s->row[0]->key = STATS_LOST_KEY;
 	s->row[0]->hist = s->spare_hist[--s->nr_spare_hists];
 	s->nr_rows = 1;
+	s->since = STATS_NEVER;
 	stats_refill(s);
 	return s;
 }
@@ -58,42 +59,12 @@ void stats_destroy(struct vcpu_stats *s)
 	host_free(s);
 }
 
-u32 stats_bucket_far(u64 *cycles)
-{
-	if ((s64)*cycles >= 0)
-		return EXEUNT_HIST_BUCKETS - 1;
-	*cycles = 0;
-	return 0;
-}
-
-/* The histogram of a row that has none. What has no place counts where the mean is. */
+/* The histogram of a row that has none. What has no place counts where the first exit was: buckets must not shrink. */
 static void fill_hist(const struct stats_row *r, u64 *hist)
 {
-	u64 count = r->nr_early + r->unplaced, mean;
-
 	for (u32 i = 0; i < r->nr_early; i++)
 		hist[r->early[i] % EXEUNT_HIST_BUCKETS]++;
-	if (!r->unplaced)
-		return;
-	mean = host_div64(r->total, count);
-	hist[mean >> STATS_HIST_BITS ? EXEUNT_HIST_BUCKETS - 1 : stats_bucket(mean)] += r->unplaced;
-}
-
-void stats_early(struct vcpu *v, struct stats_row *r, u32 bucket)
-{
-	struct vcpu_stats *s = v->stats;
-
-	if (r->nr_early < STATS_EARLY) {
-		r->early[r->nr_early++] = bucket;
-	} else {
-		r->unplaced++;
-		s->counters.rows_lost++;
-	}
-	if (r->nr_early < STATS_EARLY || !s->nr_spare_hists)
-		return;
-	fill_hist(r, s->spare_hist[s->nr_spare_hists - 1]);
-	r->hist = s->spare_hist[--s->nr_spare_hists];
-	vcpu_request(v, REQ_STATS);
+	hist[r->early[0] % EXEUNT_HIST_BUCKETS] += r->unplaced;
 }
 
 /* Every key lies between its own slot and the next free one. The slot of @key, or the free one where it would go. */
@@ -143,26 +114,62 @@ static struct stats_row *new_row(struct vcpu_stats *s, u16 *slot, u64 key)
 	return make(s, slot, key);
 }
 
-struct stats_row *stats_find_slow(struct vcpu *v, u64 key)
+/* The row of @key, made if need be. */
+static struct stats_row *find(struct vcpu_stats *s, u64 key)
 {
-	struct vcpu_stats *s = v->stats;
 	u16 *slot = probe(s, key), *first = &s->slot[stats_slot(key)];
-	struct stats_row *r;
 
-	if (*slot) {
-		/* All slots between the two are taken, so both keys can still be found: the one in use now goes first. */
-		swap(*slot, *first);
-		return s->row[*first];
-	}
-	r = new_row(s, slot, key);
-	if (s->nr_spare_rows < STATS_SPARES)
-		vcpu_request(v, REQ_STATS);
-	return r;
+	if (!*slot)
+		return new_row(s, slot, key);
+	/* All slots between the two are taken, so both keys can still be found: the one in use now goes first. */
+	swap(*slot, *first);
+	return s->row[*first];
 }
 
-static u64 less(u64 a, u64 b)
+/* Notes an exit in @bucket of a row that has no histogram yet; gives it one when that is due. */
+static void add_early(struct vcpu_stats *s, struct stats_row *r, u32 bucket)
 {
-	return a > b ? a - b : 0;
+	if (r->nr_early < STATS_EARLY) {
+		r->early[r->nr_early++] = bucket;
+	} else {
+		r->unplaced++;
+		s->counters.rows_lost++;
+	}
+	if (r->nr_early < STATS_EARLY || !s->nr_spare_hists)
+		return;
+	fill_hist(r, s->spare_hist[s->nr_spare_hists - 1]);
+	r->hist = s->spare_hist[--s->nr_spare_hists];
+}
+
+/* The clock goes backwards where the vCPU has changed its CPU and TSCs differ: that is no time. */
+static u32 far_bucket(u64 *cycles)
+{
+	if ((s64)*cycles >= 0)
+		return EXEUNT_HIST_BUCKETS - 1;
+	*cycles = 0;
+	return 0;
+}
+
+/* An exit that is rare, of whatever kind: its row is new, or young, or not in its place, or the time is out of range. */
+void stats_count_rare(struct vcpu *v, u64 cycles)
+{
+	struct vcpu_stats *s = v->stats;
+	struct stats_row *r;
+	u32 bucket;
+
+	if (s->since == STATS_NEVER)
+		return;
+	bucket = cycles >> STATS_HIST_BITS ? far_bucket(&cycles) : stats_bucket(cycles);
+	r = find(s, s->key);
+	stats_begin_change(r);
+	stats_add_time(r, cycles);
+	if (r->hist)
+		r->hist[bucket]++;
+	else
+		add_early(s, r, bucket);
+	stats_end_change(r);
+	if (s->nr_spare_rows < STATS_SPARES || s->nr_spare_hists < STATS_SPARES)
+		vcpu_request(v, REQ_STATS);
 }
 
 void stats_read_counters(const struct vcpu_stats *s, struct exeunt_counters *c)
@@ -170,10 +177,12 @@ void stats_read_counters(const struct vcpu_stats *s, struct exeunt_counters *c)
 	*c = s->counters;
 	for (u32 i = 0; i < EXEUNT_USER_REASONS; i++)
 		c->runs += c->user_exits[i];
-	/* KVM_RUN loads the guest's vector state at its beginning and takes it off at its end. */
+	/* KVM_RUN loads the guest's vector state at its beginning. */
 	c->fpu_guest_loads = c->runs + s->fpu_reloads;
-	c->fpu_host_saves = less(c->runs, s->fpu_unsaved);
-	c->fpu_touched = less(c->runs + s->fpu_leaves, c->fpu_untouched);
+	for (u32 i = 0; i < EXEUNT_TARGETS; i++) {
+		c->ipis[APIC_FIXED][0][0] += s->unicast[i];
+		c->ipi_targets[0][i] += s->unicast[i];
+	}
 }
 
 /* The row as it is just now; garbage if it changes meanwhile, but never out of bounds. */
@@ -189,8 +198,6 @@ static void read_changing(const struct stats_row *from, struct exeunt_row *to)
 		memcpy(to->hist, hist, sizeof(to->hist));
 	else
 		fill_hist(&copy, to->hist);
-	for (u32 i = 0; i < EXEUNT_HIST_BUCKETS; i++)
-		to->count += to->hist[i];
 }
 
 void stats_read_row(const struct stats_row *from, struct exeunt_row *to)
@@ -203,10 +210,12 @@ void stats_read_row(const struct stats_row *from, struct exeunt_row *to)
 			read_changing(from, to);
 			__atomic_thread_fence(__ATOMIC_ACQUIRE);
 			if (__atomic_load_n(&from->seq, __ATOMIC_RELAXED) == begin)
-				return;
+				break;
 		}
 		host_relax();
 	}
+	for (u32 i = 0; i < EXEUNT_HIST_BUCKETS; i++)
+		to->count += to->hist[i];
 }
 
 u32 stats_read_rows(const struct vcpu_stats *s, struct exeunt_row *rows, u32 room)

@@ -18,6 +18,8 @@
 #define STATS_MAX_DETAILED	448	/* rows with a detail; the rest of EXEUNT_MAX_ROWS is for reasons and "others" */
 #define STATS_SPARES		4
 #define STATS_EARLY		59
+/* No exit was noted: so far back that it is never taken for a time. */
+#define STATS_NEVER		(1ull << 63)
 /* The key of row 0: exits of every kind, memory being short. */
 #define STATS_LOST_KEY		EXEUNT_KEY(EXEUNT_REASON_LOST, EXEUNT_PLAIN, EXEUNT_KERNEL, EXEUNT_DETAIL_OTHERS)
 
@@ -37,7 +39,7 @@ struct stats_row {
 };
 
 struct vcpu_stats {
-	u64 since;		/* cycles at the last exit; 0: it was not noted */
+	u64 since;		/* cycles at the last exit, or STATS_NEVER */
 	u64 key;		/* of that exit */
 	u16 slot[STATS_SLOTS];	/* index in @row by hash of the key; 0: free */
 	/* Row 0 is for exits that can have no other. Filled by the vCPU's thread, read by anyone, never emptied. */
@@ -49,9 +51,8 @@ struct vcpu_stats {
 	u32 nr_spare_rows, nr_spare_hists;
 	/* What can be computed from others is left out here: stats_read_counters() does. */
 	struct exeunt_counters counters;
-	u64 fpu_leaves;		/* the guest's vector state left the CPU within KVM_RUN */
-	u64 fpu_reloads;	/* and came back */
-	u64 fpu_unsaved;	/* KVM_RUN began and the thread's own was in memory already */
+	u64 fpu_reloads;	/* the guest's vector state had left the CPU within KVM_RUN and came back */
+	u64 unicast[EXEUNT_TARGETS];	/* fixed IPIs by physical id, by what their target did */
 };
 
 /* NULL: no memory. May sleep. */
@@ -61,12 +62,8 @@ void stats_destroy(struct vcpu_stats *s);
 /* Allocates the spare rows that new kinds of exits took (REQ_STATS). vCPU thread, may sleep. */
 void stats_refill(struct vcpu_stats *s);
 
-/* The row of @key when it is not in its first slot: found, or made from a spare (then REQ_STATS is set). vCPU thread, interrupts off. */
-struct stats_row *stats_find_slow(struct vcpu *v, u64 key);
-/* Notes an exit in @bucket of a row that has no histogram yet, and may give it one (REQ_STATS again). */
-void stats_early(struct vcpu *v, struct stats_row *r, u32 bucket);
-/* The bucket of a time that is out of the histogram's range, and the time to count: one that went backwards is none. */
-u32 stats_bucket_far(u64 *cycles);
+/* Counts an exit that is not the common case of stats_enter(); may set REQ_STATS. vCPU thread, interrupts off. */
+void stats_count_rare(struct vcpu *v, u64 cycles);
 
 /* Copies up to @room rows, each consistent in itself. The number of rows that there are. Any thread, while @s lives. */
 u32 stats_read_rows(const struct vcpu_stats *s, struct exeunt_row *rows, u32 room);
@@ -90,15 +87,12 @@ static __always_inline u32 stats_bucket(u64 cycles)
 	return (e - 3) * 8 + (x >> (e - 3));
 }
 
-/* One more exit in @r. Interrupts off. */
-static __always_inline void stats_add(struct vcpu *v, struct stats_row *r, u64 cycles)
+/* What both ways of counting do: all but the histogram. */
+static __always_inline void stats_add_time(struct stats_row *r, u64 cycles)
 {
-	u32 bucket = unlikely(cycles >> STATS_HIST_BITS) ? stats_bucket_far(&cycles) : stats_bucket(cycles);
 	unsigned __int128 square = (unsigned __int128)cycles * cycles;
 	bool carry;
 
-	r->seq++;
-	__atomic_thread_fence(__ATOMIC_RELEASE);
 	r->total += cycles;
 	if (cycles < r->min)
 		r->min = cycles;
@@ -106,12 +100,38 @@ static __always_inline void stats_add(struct vcpu *v, struct stats_row *r, u64 c
 		r->max = cycles;
 	carry = __builtin_add_overflow(r->square_lo, (u64)square, &r->square_lo);
 	r->square_hi += (u64)(square >> 64) + carry;
-	if (likely(r->hist))
-		r->hist[bucket]++;
-	else
-		stats_early(v, r, bucket);
+}
+
+static __always_inline void stats_begin_change(struct stats_row *r)
+{
+	r->seq++;
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static __always_inline void stats_end_change(struct stats_row *r)
+{
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	r->seq++;
+}
+
+/* The guest is about to be entered: counts the exit before, if there was one. vCPU thread, interrupts off. */
+static __always_inline void stats_enter(struct vcpu *v, struct vcpu_stats *s)
+{
+	struct stats_row *r;
+	u64 cycles;
+
+	if (!host_accounting())
+		return;
+	cycles = host_tsc() - s->since;
+	r = s->row[s->slot[stats_slot(s->key)]];
+	if (unlikely(r->key != s->key || !r->hist || cycles >> STATS_HIST_BITS)) {
+		stats_count_rare(v, cycles);
+		return;
+	}
+	stats_begin_change(r);
+	stats_add_time(r, cycles);
+	r->hist[stats_bucket(cycles)]++;
+	stats_end_change(r);
 }
 
 /* The guest was left for @reason. Interrupts off. */
@@ -119,7 +139,7 @@ static __always_inline void stats_exit(struct vcpu_stats *s, u32 reason)
 {
 	if (!host_accounting()) {
 		/* Nor does an exit count any more that came before the switch went off. */
-		s->since = 0;
+		s->since = STATS_NEVER;
 		return;
 	}
 	s->key = reason & 0xfff;
@@ -156,12 +176,12 @@ static __always_inline void stats_outcome(struct vcpu_stats *s, enum exeunt_outc
 /* KVM_RUN returns @r (0 or -errno) with @exit_reason in kvm_run, which the VMM can write: it is bounded here. vCPU thread. */
 static inline void stats_user_exit(struct vcpu_stats *s, u32 exit_reason, int r)
 {
-	u32 i = min_t(u32, exit_reason, EXEUNT_USER_OTHER);
+	u32 i = exit_reason < EXEUNT_USER_IMMEDIATE ? exit_reason : EXEUNT_USER_OTHER;
 
 	if (!host_accounting())
 		return;
 	if (unlikely(r < 0))
-		i = r == -EINTR ? KVM_EXIT_INTR : EXEUNT_USER_ERROR;
+		i = r != -EINTR ? EXEUNT_USER_ERROR : host_signal_pending() ? KVM_EXIT_INTR : EXEUNT_USER_IMMEDIATE;
 	s->counters.user_exits[i % EXEUNT_USER_REASONS]++;
 }
 

@@ -5,6 +5,7 @@
  */
 #include <linux/moduleparam.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 #include <linux/swait.h>
 #include "vm.h"
 
@@ -52,7 +53,7 @@ static void adapt(struct host_vcpu *hv, u64 ns)
 		shrink(hv);
 }
 
-/* True if work came. */
+/* True if work came. Nobody else may be waiting for the CPU. */
 static bool poll(struct host_vcpu *hv, u64 start)
 {
 	u64 end = start + min(hv->halt_poll_ns, READ_ONCE(halt_poll_ns)), now;
@@ -65,7 +66,7 @@ static bool poll(struct host_vcpu *hv, u64 start)
 		if (!won)
 			cpu_relax();
 		now = host_now_ns();
-	} while (!won && now < end && !need_resched() && !signal_pending(current));
+	} while (!won && now < end && single_task_running() && !need_resched() && !signal_pending(current));
 	stats_inc(&hv->v, halt_polls);
 	if (won)
 		stats_inc(&hv->v, halt_polls_won);

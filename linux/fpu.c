@@ -42,29 +42,39 @@ void fpu_destroy(struct host_vcpu *hv)
 /* From here the thread's FPU is the guest's: a preemption saves and restores the guest's state. */
 void fpu_load(struct host_vcpu *hv)
 {
-	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
-		hv->v.stats->fpu_unsaved += host_accounting();
+	if (!test_thread_flag(TIF_NEED_FPU_LOAD))
+		stats_inc(&hv->v, fpu_host_saves);
 	fpu_swap_kvm_fpstate(&hv->fpu, true);
 	trace_kvm_fpu(1);
 }
 
-/* XSAVE leaves out what the guest never touched: what is in its initial state (XSTATE_BV, APM vol. 2, 11.5.7). */
+static void count_leave(struct host_vcpu *hv, u64 in_use)
+{
+	if (in_use & XFEATURES_COUNTED)
+		stats_inc(&hv->v, fpu_touched);
+	else
+		stats_inc(&hv->v, fpu_untouched);
+}
+
+/*
+ * The guest's state leaves the CPU, unless a preemption has taken it off already. XSAVE leaves out what is in its initial state, which
+ * the guest never touched (XSTATE_BV, APM vol. 2, 11.5.7).
+ */
 void fpu_put(struct host_vcpu *hv)
 {
+	bool loaded = !test_thread_flag(TIF_NEED_FPU_LOAD);
+
 	fpu_swap_kvm_fpstate(&hv->fpu, false);
 	trace_kvm_fpu(0);
-	if (boot_cpu_has(X86_FEATURE_XSAVE) && !(hv->fpu.fpstate->regs.xsave.header.xfeatures & XFEATURES_COUNTED))
-		stats_inc(&hv->v, fpu_untouched);
+	if (likely(loaded))
+		count_leave(hv, boot_cpu_has(X86_FEATURE_XSAVE) ? hv->fpu.fpstate->regs.xsave.header.xfeatures : ~0ull);
 }
 
 /* The same before the state is saved: the CPU tells (XINUSE, 11.5.8). One that cannot is taken to say that it was touched. */
 void fpu_preempted(struct host_vcpu *hv)
 {
-	if (!host_accounting() || test_thread_flag(TIF_NEED_FPU_LOAD))
-		return;
-	hv->v.stats->fpu_leaves++;
-	if (boot_cpu_has(X86_FEATURE_XGETBV1) && !(xgetbv(XCR_XFEATURE_IN_USE_MASK) & XFEATURES_COUNTED))
-		stats_inc(&hv->v, fpu_untouched);
+	if (host_accounting() && !test_thread_flag(TIF_NEED_FPU_LOAD))
+		count_leave(hv, boot_cpu_has(X86_FEATURE_XGETBV1) ? xgetbv(XCR_XFEATURE_IN_USE_MASK) : ~0ull);
 }
 
 void host_xstate_enter(struct vcpu *v)

@@ -147,15 +147,16 @@ void host_kick(struct vcpu *v)
 /* Notes which thread runs the vCPU; a VMM changes that rarely. */
 static void set_thread(struct host_vcpu *hv)
 {
-	struct pid *old = rcu_dereference_protected(hv->pid, lockdep_is_held(&hv->mutex));
+	struct pid *old = rcu_dereference_protected(hv->pid, lockdep_is_held(&hv->mutex)), *old_too;
 
 	if (likely(old == task_pid(current)))
 		return;
 	rcu_assign_pointer(hv->pid, get_task_pid(current, PIDTYPE_PID));
+	old_too = stats_vcpu_thread(hv, task_pid(current));
 	if (old)
 		synchronize_rcu();
 	put_pid(old);
-	stats_vcpu_thread(hv->hvm, hv->v.id, task_pid(current));
+	put_pid(old_too);
 }
 
 static enum hrtimer_restart timer_fired(struct hrtimer *t)

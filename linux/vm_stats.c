@@ -13,8 +13,6 @@
 #include <linux/uaccess.h>
 #include "vm_stats.h"
 
-#define ISA_SVM	2
-
 DEFINE_STATIC_KEY_TRUE(host_accounting_key);
 static bool accounting = true;
 
@@ -38,9 +36,10 @@ MODULE_PARM_DESC(accounting, "Account for every VM exit (default: on)");
 /* --- The list. Readers hold the lock only to find a VM, never while they copy. --- */
 
 static DEFINE_MUTEX(list_lock);
-static LIST_HEAD(vms);
+static LIST_HEAD(alive);
+static LIST_HEAD(ended);
 static u64 last_id;
-static u32 nr_ended, nr_sessions;
+static u32 nr_ended, nr_ended_vcpus, nr_sessions;
 
 static void stats_vm_free(struct kref *ref)
 {
@@ -79,29 +78,24 @@ int stats_vm_begin(struct host_vm *hvm)
 	stats_vm_get(s);
 	mutex_lock(&list_lock);
 	s->id = ++last_id;
-	list_add_tail(&s->list, &vms);
+	list_add_tail(&s->list, &alive);
 	mutex_unlock(&list_lock);
 	return 0;
 }
 
-static void forget(struct stats_vm *s)
-{
-	lockdep_assert_held(&list_lock);
-	nr_ended -= s->ended;
-	list_del(&s->list);
-	stats_vm_put(s);
-}
-
-/* Forgets VMs that have ended, the oldest first, until at most @keep are left. */
-static void forget_ended(u32 keep)
+/* Forgets VMs that have ended, the first to end first, until at most @vms with @vcpus are left. */
+static void forget_ended(u32 vms, u32 vcpus)
 {
 	struct stats_vm *s, *next;
 
-	list_for_each_entry_safe(s, next, &vms, list) {
-		if (nr_ended <= keep)
+	lockdep_assert_held(&list_lock);
+	list_for_each_entry_safe(s, next, &ended, list) {
+		if (nr_ended <= vms && (nr_ended_vcpus <= vcpus || nr_ended == 1))
 			return;
-		if (s->ended)
-			forget(s);
+		nr_ended--;
+		nr_ended_vcpus -= s->nr_vcpus;
+		list_del(&s->list);
+		stats_vm_put(s);
 	}
 }
 
@@ -111,8 +105,13 @@ void stats_vm_end(struct host_vm *hvm)
 
 	mutex_lock(&list_lock);
 	s->ended = true;
+	list_move_tail(&s->list, &ended);
 	nr_ended++;
-	forget_ended(nr_sessions ? EXEUNT_MAX_ENDED : 0);
+	nr_ended_vcpus += s->nr_vcpus;
+	if (nr_sessions)
+		forget_ended(EXEUNT_MAX_ENDED, EXEUNT_MAX_ENDED_VCPUS);
+	else
+		forget_ended(0, 0);
 	mutex_unlock(&list_lock);
 	stats_vm_put(s);
 }
@@ -126,30 +125,34 @@ void stats_vcpu_publish(struct host_vm *hvm, struct vcpu *v)
 	smp_store_release(&s->nr_vcpus, s->nr_vcpus + 1);
 }
 
-void stats_vcpu_thread(struct host_vm *hvm, u32 id, struct pid *pid)
+struct pid *stats_vcpu_thread(struct host_vcpu *hv, struct pid *pid)
 {
-	struct pid *old = rcu_dereference_protected(hvm->stats->thread[id], true);
+	struct pid __rcu **thread = &hv->hvm->stats->thread[hv->v.id];
 
-	rcu_assign_pointer(hvm->stats->thread[id], get_pid(pid));
-	if (old)
-		synchronize_rcu();
-	put_pid(old);
+	return rcu_replace_pointer(*thread, get_pid(pid), lockdep_is_held(&hv->mutex));
 }
 
+static struct stats_vm *find_in(struct list_head *list, u64 id)
+{
+	struct stats_vm *s;
+
+	list_for_each_entry(s, list, list)
+		if (s->id == id)
+			return s;
+	return NULL;
+}
+
+/* With a reference, or NULL. */
 static struct stats_vm *find_vm(u64 id)
 {
-	struct stats_vm *s, *found = NULL;
+	struct stats_vm *s;
 
 	mutex_lock(&list_lock);
-	list_for_each_entry(s, &vms, list) {
-		if (s->id == id) {
-			stats_vm_get(s);
-			found = s;
-			break;
-		}
-	}
+	s = find_in(&alive, id) ?: find_in(&ended, id);
+	if (s)
+		stats_vm_get(s);
 	mutex_unlock(&list_lock);
-	return found;
+	return s;
 }
 
 /* --- A session's requests. --- */
@@ -167,30 +170,40 @@ static void describe(struct stats_vm *s, struct exeunt_vm_entry *e)
 	memcpy(e->comm, s->comm, sizeof(e->comm));
 }
 
-static long list_vms(struct exeunt_vm_list __user *p)
+/* Adds the VMs of @list to @nr entries while there is room; the number of all. */
+static u32 describe_all(struct list_head *list, struct exeunt_vm_entry *entries, u32 room, u32 nr)
 {
-	struct exeunt_vm_entry *entries;
 	struct stats_vm *s;
-	u32 room, nr = 0;
-	long r = 0;
 
-	if (get_user(room, &p->nr))
-		return -EFAULT;
-	if (room > EXEUNT_MAX_VMS)
-		return -EINVAL;
-	entries = kvcalloc(room + 1, sizeof(*entries), GFP_KERNEL_ACCOUNT);
-	if (!entries)
-		return -ENOMEM;
-	mutex_lock(&list_lock);
-	list_for_each_entry(s, &vms, list) {
+	list_for_each_entry(s, list, list) {
 		if (nr < room)
 			describe(s, &entries[nr]);
 		nr++;
 	}
+	return nr;
+}
+
+static long list_vms(struct exeunt_vm_list __user *p)
+{
+	struct exeunt_vm_entry *entries;
+	struct exeunt_vm_list head;
+	u32 nr;
+	long r = 0;
+
+	if (copy_from_user(&head, p, sizeof(head)))
+		return -EFAULT;
+	if (head.nr > EXEUNT_MAX_VMS || head.reserved)
+		return -EINVAL;
+	entries = kvcalloc(head.nr + 1, sizeof(*entries), GFP_KERNEL_ACCOUNT);
+	if (!entries)
+		return -ENOMEM;
+	mutex_lock(&list_lock);
+	nr = describe_all(&ended, entries, head.nr, 0);
+	nr = describe_all(&alive, entries, head.nr, nr);
 	mutex_unlock(&list_lock);
 	if (put_user(nr, &p->nr))
 		r = -EFAULT;
-	else if (nr > room)
+	else if (nr > head.nr)
 		r = -E2BIG;
 	else if (copy_to_user(p->vms, entries, array_size(nr, sizeof(*entries))))
 		r = -EFAULT;
@@ -222,7 +235,7 @@ static long copy_stats(struct vcpu_stats *v, struct exeunt_read_vcpu *a)
 	r = 0;
 	stats_read_counters(v, counters);
 	a->nr_rows = stats_read_rows(v, rows, room);
-	a->counters_size = size;
+	a->counters_size = a->nr_rows > room ? 0 : size;
 	a->now = host_tsc();
 	if (a->nr_rows > room)
 		r = -E2BIG;
@@ -278,7 +291,7 @@ static int session_release(struct inode *inode, struct file *file)
 {
 	mutex_lock(&list_lock);
 	if (!--nr_sessions)
-		forget_ended(0);
+		forget_ended(0, 0);
 	mutex_unlock(&list_lock);
 	return 0;
 }
@@ -309,7 +322,7 @@ static long get_info(struct exeunt_info __user *p, bool owns_dev_kvm)
 {
 	struct exeunt_info info = {
 		.version = EXEUNT_STATS_VERSION,
-		.isa = ISA_SVM,
+		.isa = VENDOR_ISA,
 		.cycles_khz = host_tsc_khz(),
 		.hist_shift = STATS_HIST_SHIFT,
 		.accounting = accounting,

@@ -13,7 +13,7 @@
 
 struct stats_vm {
 	struct kref ref;		/* the list's, the VM's, each reader's */
-	struct list_head list;
+	struct list_head list;		/* of those alive, or of those that have ended, in that order */
 	u64 id, created_ns;
 	struct pid *pid;		/* the VMM */
 	char comm[TASK_COMM_LEN];
@@ -30,8 +30,8 @@ int stats_vm_begin(struct host_vm *hvm);
 void stats_vm_end(struct host_vm *hvm);
 /* From here @v's statistics belong to the VM's. hvm->lock held. */
 void stats_vcpu_publish(struct host_vm *hvm, struct vcpu *v);
-/* Another thread runs the vCPU now. vcpu->mutex held. */
-void stats_vcpu_thread(struct host_vm *hvm, u32 id, struct pid *pid);
+/* Another thread runs the vCPU now. The pid of the one before, to be put after a grace period. hv->mutex held. */
+struct pid *stats_vcpu_thread(struct host_vcpu *hv, struct pid *pid);
 
 void stats_vm_get(struct stats_vm *s);
 void stats_vm_put(struct stats_vm *s);

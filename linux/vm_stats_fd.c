@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 #include <linux/log2.h>
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/trace_events.h>
 #include <linux/uaccess.h>
@@ -16,7 +17,8 @@
 
 #define NAME_SIZE	48
 #define ID_SIZE		48
-#define LOG_BUCKETS	40	/* powers of two of cycles; the last takes the rest */
+/* Powers of two of cycles, as far as the rows' histograms reach; the last takes the rest. The first also has 1 to 15 cycles. */
+#define LOG_BUCKETS	(STATS_HIST_BITS + 1)
 
 struct desc {
 	struct kvm_stats_desc d;
@@ -27,8 +29,9 @@ struct desc {
 enum of {
 	OF_COUNTER,	/* u64s of struct exeunt_counters from .offset */
 	OF_EXITS,	/* count of all rows */
+	OF_INTERRUPTS,	/* sum of the counters by vector */
 	OF_REASON,	/* count of a reason's rows */
-	OF_CYCLES,	/* their total */
+	OF_CYCLES,	/* their time */
 	OF_HIST,	/* their histogram, by powers of two */
 	OF_UNNAMED,	/* count of the rows of reasons that have no name */
 	OF_OUTCOME,	/* count of the rows with this outcome */
@@ -53,7 +56,7 @@ struct statistic {
 #define C(field)	offsetof(struct exeunt_counters, field)
 #define COUNTERS(n, field)	{ n, OF_COUNTER, ARRAY, 0, sizeof_field(struct exeunt_counters, field) / sizeof(u64), C(field) }
 
-static const struct statistic fixed[] = {
+static const struct statistic fixed_statistics[] = {
 	{ "exits", OF_EXITS, COUNT, 0, 1 },
 	{ "halt_exits", OF_REASON, COUNT, 0, 1, SVM_EXIT_HLT },
 	{ "irq_exits", OF_REASON, COUNT, 0, 1, SVM_EXIT_INTR },
@@ -63,6 +66,7 @@ static const struct statistic fixed[] = {
 	{ "io_exits", OF_REASON, COUNT, 0, 1, SVM_EXIT_IOIO },
 	{ "mmio_exits", OF_COUNTER, COUNT, 0, 1, C(user_exits[KVM_EXIT_MMIO]) },
 	{ "hypercalls", OF_REASON, COUNT, 0, 1, SVM_EXIT_VMMCALL },
+	{ "irq_injections", OF_INTERRUPTS, COUNT, 0, 1 },
 	{ "nmi_injections", OF_COUNTER, COUNT, 0, 1, C(nmis) },
 	{ "halt_attempted_poll", OF_COUNTER, COUNT, 0, 1, C(halt_polls) },
 	{ "halt_successful_poll", OF_COUNTER, COUNT, 0, 1, C(halt_polls_won) },
@@ -91,47 +95,26 @@ static const struct statistic fixed[] = {
 
 static const struct trace_print_flags reasons[] = { SVM_EXIT_NAMES };
 
-static bool has_name(u32 reason)
+/* Index in reasons[], or its length. */
+static u32 reason_index(u32 reason)
 {
-	for (u32 i = 0; i < ARRAY_SIZE(reasons); i++)
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(reasons); i++)
 		if ((reasons[i].mask & 0xfff) == reason)
-			return true;
-	return false;
+			break;
+	return i;
 }
 
-#define PER_REASON	3
-#define NR_STATS	(ARRAY_SIZE(fixed) + PER_REASON * ARRAY_SIZE(reasons))
-
-/* The @i-th of what is offered, its name in @name. */
-static struct statistic stat_at(u32 i, char name[NAME_SIZE])
-{
-	static const struct statistic per_reason[PER_REASON] = {
-		{ "exit_%s", OF_REASON, COUNT, 0, 1 },
-		{ "exit_%s_cycles", OF_CYCLES, CYCLES, 0, 1 },
-		{ "exit_%s_hist", OF_HIST, LOG_HIST, 0, LOG_BUCKETS },
-	};
-	struct statistic s;
-
-	if (i < ARRAY_SIZE(fixed)) {
-		strscpy(name, fixed[i].name, NAME_SIZE);
-		return fixed[i];
-	}
-	i -= ARRAY_SIZE(fixed);
-	s = per_reason[i % PER_REASON];
-	s.arg = reasons[i / PER_REASON].mask & 0xfff;
-	snprintf(name, NAME_SIZE, s.name, reasons[i / PER_REASON].name);
-	strreplace(name, ' ', '_');
-	return s;
-}
+static const struct statistic per_reason[] = {
+	{ "exit_%s", OF_REASON, COUNT, 0, 1 },
+	{ "exit_%s_cycles", OF_CYCLES, CYCLES, 0, 1 },
+	{ "exit_%s_hist", OF_HIST, LOG_HIST, 0, LOG_BUCKETS },
+};
+#define PER_REASON	ARRAY_SIZE(per_reason)
+#define NR_STATS	(ARRAY_SIZE(fixed_statistics) + PER_REASON * ARRAY_SIZE(reasons))
 
 /* --- The values. --- */
-
-/* The statistics of one vCPU, or the sum of several: what values are computed from. */
-struct sum {
-	struct exeunt_counters counters;
-	u32 nr_vcpus, nr_rows;
-	struct exeunt_row rows[EXEUNT_MAX_ROWS];
-};
 
 static u32 log_bucket(u32 bucket)
 {
@@ -148,51 +131,63 @@ static void add_hist(u64 *values, const struct exeunt_row *r)
 		values[log_bucket(i)] += r->hist[i];
 }
 
-static bool row_counts(const struct statistic *s, const struct exeunt_row *r)
+static u32 nr_fixed_values(void)
 {
-	switch (s->of) {
-	case OF_EXITS:
-		return true;
-	case OF_UNNAMED:
-		return !has_name(EXEUNT_KEY_REASON(r->key));
-	case OF_OUTCOME:
-		return EXEUNT_KEY_OUTCOME(r->key) == s->arg;
-	default:
-		return EXEUNT_KEY_REASON(r->key) == s->arg;
-	}
+	u32 nr = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(fixed_statistics); i++)
+		nr += fixed_statistics[i].size;
+	return nr;
 }
 
-static void add_values(const struct statistic *s, const struct sum *sum, u64 *values)
-{
-	if (s->of == OF_COUNTER) {
-		for (u32 i = 0; i < s->size; i++)
-			values[i] += ((const u64 *)((const char *)&sum->counters + s->arg))[i];
-		return;
-	}
-	if (s->of == OF_VCPUS) {
-		values[0] += sum->nr_vcpus;
-		return;
-	}
-	for (u32 i = 0; i < sum->nr_rows; i++) {
-		const struct exeunt_row *r = &sum->rows[i];
-
-		if (!row_counts(s, r))
-			continue;
-		if (s->of == OF_HIST)
-			add_hist(values, r);
-		else
-			values[0] += s->of == OF_CYCLES ? r->total : r->count;
-	}
-}
+#define VALUES_PER_REASON	(2 + LOG_BUCKETS)
 
 static u32 nr_values(void)
 {
-	char name[NAME_SIZE];
-	u32 nr = 0;
+	return nr_fixed_values() + VALUES_PER_REASON * ARRAY_SIZE(reasons);
+}
 
-	for (u32 i = 0; i < NR_STATS; i++)
-		nr += stat_at(i, name).size;
-	return nr;
+/* What the row @r adds to the fixed statistic @s. */
+static u64 row_adds(const struct statistic *s, const struct exeunt_row *r, bool named)
+{
+	bool counts = s->of == OF_EXITS ||
+		      (s->of == OF_UNNAMED && !named) ||
+		      (s->of == OF_OUTCOME && EXEUNT_KEY_OUTCOME(r->key) == s->arg) ||
+		      (s->of == OF_REASON && EXEUNT_KEY_REASON(r->key) == s->arg);
+
+	return counts ? r->count : 0;
+}
+
+static void add_row(const struct exeunt_row *r, u64 *values)
+{
+	u32 reason = reason_index(EXEUNT_KEY_REASON(r->key));
+	bool named = reason < ARRAY_SIZE(reasons);
+
+	for (u32 i = 0; i < ARRAY_SIZE(fixed_statistics); i++) {
+		values[0] += row_adds(&fixed_statistics[i], r, named);
+		values += fixed_statistics[i].size;
+	}
+	if (!named)
+		return;
+	values += reason * VALUES_PER_REASON;
+	values[0] += r->count;
+	values[1] += r->total;
+	add_hist(values + 2, r);
+}
+
+static void add_counters(const struct exeunt_counters *c, u64 *values)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(fixed_statistics); i++) {
+		const struct statistic *s = &fixed_statistics[i];
+		const u64 *from = s->of == OF_COUNTER ? (const void *)c + s->arg : c->interrupts;
+		u32 nr = s->of == OF_COUNTER ? s->size : s->of == OF_INTERRUPTS ? ARRAY_SIZE(c->interrupts) : 0;
+
+		for (u32 k = 0; k < nr; k++)
+			values[s->of == OF_COUNTER ? k : 0] += from[k];
+		if (s->of == OF_VCPUS)
+			values[0]++;
+		values += s->size;
+	}
 }
 
 /* --- The file: header, id, descriptors, values, as one image. --- */
@@ -206,22 +201,29 @@ struct stats_file {
 	u32 vcpu_id;	/* or STATS_ALL_VCPUS */
 };
 
+static void write_desc(struct desc *out, const struct statistic *s, const char *reason, u32 *offset)
+{
+	snprintf(out->name, NAME_SIZE, s->name, reason);
+	strreplace(out->name, ' ', '_');
+	out->d = (struct kvm_stats_desc){
+		.flags = s->flags,
+		.exponent = s->exponent,
+		.size = s->size,
+		.offset = *offset,
+		.bucket_size = (s->flags & KVM_STATS_TYPE_MASK) == KVM_STATS_TYPE_LINEAR_HIST,
+	};
+	*offset += s->size * sizeof(u64);
+}
+
 static void write_descs(struct desc *out)
 {
 	u32 offset = 0;
 
-	for (u32 i = 0; i < NR_STATS; i++) {
-		struct statistic s = stat_at(i, out[i].name);
-
-		out[i].d = (struct kvm_stats_desc){
-			.flags = s.flags,
-			.exponent = s.exponent,
-			.size = s.size,
-			.offset = offset,
-			.bucket_size = (s.flags & KVM_STATS_TYPE_MASK) == KVM_STATS_TYPE_LINEAR_HIST,
-		};
-		offset += s.size * sizeof(u64);
-	}
+	for (u32 i = 0; i < ARRAY_SIZE(fixed_statistics); i++)
+		write_desc(out++, &fixed_statistics[i], "", &offset);
+	for (u32 i = 0; i < ARRAY_SIZE(reasons); i++)
+		for (u32 k = 0; k < PER_REASON; k++)
+			write_desc(out++, &per_reason[k], reasons[i].name, &offset);
 }
 
 static void write_head(const struct stats_file *f, char *image)
@@ -243,35 +245,42 @@ static void write_head(const struct stats_file *f, char *image)
 	write_descs((void *)(image + DESC_OFFSET));
 }
 
-static void add_vcpu(struct vcpu_stats *v, struct sum *sum, u64 *values)
+/* What one row, or all counters, of a vCPU are copied to. */
+struct scratch {
+	struct exeunt_counters counters;
+	struct exeunt_row row;
+};
+
+static void add_vcpu(const struct vcpu_stats *v, struct scratch *scratch, u64 *values)
 {
-	char name[NAME_SIZE];
+	u32 nr = smp_load_acquire(&v->nr_rows);
 
-	stats_read_counters(v, &sum->counters);
-	sum->nr_vcpus = 1;
-	sum->nr_rows = stats_read_rows(v, sum->rows, EXEUNT_MAX_ROWS);
-	for (u32 i = 0; i < NR_STATS; i++) {
-		struct statistic s = stat_at(i, name);
-
-		add_values(&s, sum, values);
-		values += s.size;
+	stats_read_counters(v, &scratch->counters);
+	add_counters(&scratch->counters, values);
+	for (u32 i = 0; i < nr; i++) {
+		stats_read_row(v->row[i], &scratch->row);
+		add_row(&scratch->row, values);
 	}
 }
 
 static int write_values(const struct stats_file *f, u64 *values)
 {
-	struct sum *sum = kvzalloc(sizeof(*sum), GFP_KERNEL_ACCOUNT);
+	struct scratch *scratch = kmalloc(sizeof(*scratch), GFP_KERNEL_ACCOUNT);
+	int r = 0;
 
-	if (!sum)
+	if (!scratch)
 		return -ENOMEM;
-	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
+	for (u32 i = 0; i < VM_MAX_VCPUS && !r; i++) {
 		struct vcpu_stats *v = smp_load_acquire(&f->vm->vcpu[i]);
 
-		if (v && (f->vcpu_id == STATS_ALL_VCPUS || f->vcpu_id == i))
-			add_vcpu(v, sum, values);
+		if (!v || (f->vcpu_id != STATS_ALL_VCPUS && f->vcpu_id != i))
+			continue;
+		add_vcpu(v, scratch, values);
+		cond_resched();
+		r = fatal_signal_pending(current) ? -EINTR : 0;
 	}
-	kvfree(sum);
-	return 0;
+	kfree(scratch);
+	return r;
 }
 
 static ssize_t stats_read(struct file *file, char __user *buf, size_t len, loff_t *pos)

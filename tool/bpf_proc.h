@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* When the process began, in clock ticks since the host's boot: with its number its identity. 0 if it is gone, or dead and not yet buried. */
+/* When the process began, in ticks since the host's boot: with its number its identity. 0 if it is gone, or dead and not buried yet. */
 uint64_t process_start(pid_t pid);
 bool thread_is_gone(pid_t pid, pid_t tid);
 /* The vCPU's number in the thread's name as QEMU gives it, "CPU 3/KVM"; -1 if that is no such name. */

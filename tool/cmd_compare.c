@@ -18,7 +18,10 @@ struct options {
 	bool json, verbose;
 };
 
-enum { OPTION_CONFIDENCE = 0x300, OPTION_SORT, OPTION_JSON, OPTION_VM, OPTION_VCPU, OPTION_MSR, OPTION_PIO, OPTION_MMIO, OPTION_HYPERCALL };
+enum {
+	OPTION_CONFIDENCE = 0x300, OPTION_SORT, OPTION_JSON, OPTION_VM, OPTION_VCPU,
+	OPTION_MSR, OPTION_PIO, OPTION_MMIO, OPTION_HYPERCALL,	/* as in enum view */
+};
 
 static const struct argp_option option_list[] = {
 	{ NULL, 0, NULL, 0, "What to compare:", 1 },

@@ -39,9 +39,11 @@ static const struct argp_option options[] = {
 };
 
 static const char doc[] =
-	"Record the exits of virtual machines: until COMMAND ends, or without one until Ctrl-C or until those that are watched have ended.\v"
-	"The file is JSON, see docs/recording.md: of each vCPU every kind of exit with count, times and histogram, its counters, and how many "
-	"exits of which kind came in each interval. However long it is recorded, there are at most 65536 intervals: they get longer instead.\n"
+	"Record the exits of virtual machines: until COMMAND ends, or without one until Ctrl-C or until those that -p or --vm mean "
+	"have ended.\v"
+	"The file is JSON, see docs/recording.md: of each vCPU every kind of exit with count, times and histogram, its counters, and "
+	"how many exits of which kind came in each interval. However long it is recorded, there are at most 65536 intervals: they "
+	"get longer instead.\n"
 	"\n"
 	"Examples:\n"
 	"  exeunt record -- sleep 10\n"

@@ -47,10 +47,10 @@ static const struct argp_option options[] = {
 };
 
 static const char doc[] =
-	"Show virtual machines and their exits live, on the whole screen: the VMs, the vCPUs of one, the exit reasons of what is selected, "
-	"the MSRs, ports and pages of a reason; below them how the times of the selected row's exits are distributed.\v"
-	"Move with the arrow keys, Enter and Escape; ? explains the other keys and the columns, q quits. Colours are used if the terminal has "
-	"them and NO_COLOR is not set.\n"
+	"Show virtual machines and their exits live, on the whole screen: the VMs, the vCPUs of one, the exit reasons of what is "
+	"selected, the MSRs, ports and pages of a reason; below them how the times of the selected row's exits are distributed.\v"
+	"Move with the arrow keys, Enter and Escape; ? explains the other keys and the columns, q quits. Colours are used if the "
+	"terminal has them and NO_COLOR is not set.\n"
 	"\n"
 	"Examples:\n"
 	"  exeunt top\n"
@@ -240,8 +240,10 @@ static bool go_on(struct top_run *r, short input)
 	if (input & POLLIN)
 		take_keys(r);
 	if (input & (POLLHUP | POLLERR | POLLNVAL))
-		r->top.quit = true;
-	if (!r->top.paused && now_ns() >= r->next_ns)
+		ended_by = SIGHUP;
+	if (r->top.paused)
+		return true;
+	if (now_ns() >= r->next_ns)
 		return sample_now(r);
 	top_expire(&r->top, now_ns());
 	return true;
@@ -316,7 +318,7 @@ static bool run_batch(struct top_run *r, const sigset_t *mask)
 	return true;
 }
 
-/* --- --- */
+/* --- The command --- */
 
 static int run(struct top_run *r)
 {

@@ -165,8 +165,8 @@ static void deviate(struct moments *m, double value, double weight)
 }
 
 /*
- * An interval weighs as much as it lasts, the weights being 1 on average: so the mean is that of the whole time, and a short last interval
- * whose rate is chance does not count as a full one. Where all are of one length that is the usual mean and variance.
+ * An interval weighs as much as it lasts, the weights being 1 on average: so the mean is that of the whole time, and a short last
+ * interval whose rate is chance does not count as a full one. Where all are of one length that is the usual mean and variance.
  */
 static void rates(struct tallies *t, const struct recording *r, const struct compare_options *o)
 {

@@ -28,7 +28,8 @@ static void print_side(const struct comparison *c, const struct compare_names *n
 	printf("%c: %s: %.1f s", i == SIDE_A ? 'A' : 'B', n->file[i], side->seconds);
 	if (side->intervals > 1)
 		printf(" in %zu intervals", side->intervals);
-	printf(" on %s, engine %s, kernel %s%s%s\n", r->hostname, side->engines, r->kernel, r->command ? ": " : "", r->command ? r->command : "");
+	printf(" on %s, engine %s, kernel %s%s%s\n", r->hostname, side->engines, r->kernel, r->command ? ": " : "",
+	       r->command ? r->command : "");
 }
 
 /* What of the table fits the terminal. */
@@ -141,8 +142,8 @@ static void print_test(const struct compared_row *row, enum quantity q)
 	format_quantity(q, c->test.difference, difference, sizeof(difference));
 	format_quantity(q, c->test.low, low, sizeof(low));
 	format_quantity(q, c->test.high, high, sizeof(high));
-	printf("  %-14s B - A = %s [%s, %s], t = %.3g, df = %.3g, p = %.2g, corrected %.2g, g = %.3g (%s)\n", quantity_titles[q], difference, low,
-	       high, c->test.t, c->test.df, c->test.p, c->p, c->test.g, effect_word(welch_effect(&c->test)));
+	printf("  %-14s B - A = %s [%s, %s], t = %.3g, df = %.3g, p = %.2g, corrected %.2g, g = %.3g (%s)\n", quantity_titles[q],
+	       difference, low, high, c->test.t, c->test.df, c->test.p, c->p, c->test.g, effect_word(welch_effect(&c->test)));
 }
 
 static void print_tests(const struct compared_row *row)

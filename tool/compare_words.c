@@ -222,7 +222,7 @@ char *comparison_summary(const struct comparison *c)
 	if (!c->tests)
 		return xasprintf("Nothing could be tested: too few exits and intervals.");
 	if (!differ && !row_matters(&c->all) && !row_matters(&c->busy))
-		return xstrdup(any_significant(c) ? "No significant difference but of negligible size." : "No significant difference.");
+		return xstrdup(any_significant(c) ? "No significant difference but for negligible ones." : "No significant difference.");
 	f = open_text(&text);
 	print_whole(f, c);
 	fprintf(f, "; %zu of %zu %s differ.", differ, c->nr, view_noun(c->view));
@@ -231,6 +231,8 @@ char *comparison_summary(const struct comparison *c)
 }
 
 /* --- Notes --- */
+
+#define FEW	10	/* intervals: with less than these the t-test needs differences of several standard deviations */
 
 static char *isa_note(const struct comparison *c)
 {
@@ -259,6 +261,15 @@ static char *interval_note(const struct comparison *c)
 			 a && b ? "the recordings have" : a ? "A has" : "B has");
 }
 
+static char *few_note(const struct comparison *c)
+{
+	size_t a = c->side[SIDE_A].intervals, b = c->side[SIDE_B].intervals;
+
+	if (a < 2 || b < 2 || (a >= FEW && b >= FEW))
+		return NULL;
+	return xasprintf("There are few intervals, %zu in A and %zu in B: of rates and shares only very clear differences can be told.", a, b);
+}
+
 static char *unaccounted_note(const struct comparison *c)
 {
 	if (!c->side[SIDE_A].unaccounted && !c->side[SIDE_B].unaccounted)
@@ -269,7 +280,9 @@ static char *unaccounted_note(const struct comparison *c)
 
 char *comparison_note(const struct comparison *c, size_t i)
 {
-	static char *(*const notes[])(const struct comparison *c) = { isa_note, engine_note, interval_note, unaccounted_note };
+	static char *(*const notes[])(const struct comparison *c) = {
+		isa_note, engine_note, interval_note, few_note, unaccounted_note,
+	};
 
 	for (size_t n = 0; n < sizeof(notes) / sizeof(notes[0]); n++) {
 		char *text = notes[n](c);

@@ -86,7 +86,8 @@ static void collect_hypercalls(const struct family *f, const struct vm *vm, stru
 	for (const struct vcpu *v = (vm)->vcpus; v < (vm)->vcpus + (vm)->nr_vcpus; v++)
 
 /* A number that exists from the beginning, 0 or not, so that its first increase is seen as one; but not where it is never counted. */
-static void add_known(struct items *items, const struct family *f, const struct vm *vm, const struct vcpu *v, unsigned int variant, uint64_t n)
+static void add_known(struct items *items, const struct family *f, const struct vm *vm, const struct vcpu *v, unsigned int variant,
+		      uint64_t n)
 {
 	if (n || !f->exeunt_only || !strcmp(vm->engine, "exeunt"))
 		add(items, v->id, 0, variant, n);
@@ -296,7 +297,8 @@ static void label_touched(FILE *out, const struct vm *vm, uint64_t value, unsign
 
 #define COUNTER(member)	.counter = offsetof(struct exeunt_counters, member)
 #define ADJACENT(a, b) \
-	_Static_assert(offsetof(struct exeunt_counters, b) == offsetof(struct exeunt_counters, a) + sizeof(uint64_t), #a " and " #b " are a pair")
+	_Static_assert(offsetof(struct exeunt_counters, b) == offsetof(struct exeunt_counters, a) + sizeof(uint64_t), \
+		       #a " and " #b " are a pair")
 ADJACENT(halt_poll_won_ns, halt_poll_lost_ns);
 ADJACENT(fpu_touched, fpu_untouched);
 
@@ -322,20 +324,22 @@ const struct family families[] = {
 	{ .name = "exeunt_user_exits", .help = "Returns of KVM_RUN to the virtual machine monitor.",
 	  .space = SPACE_USER, .collect = collect_user_exits, .labels = label_user_reason, COUNTER(user_exits) },
 	{ .name = "exeunt_runs", .help = "Calls of KVM_RUN.", .collect = collect_counter, COUNTER(runs) },
-	{ .name = "exeunt_preemptions", .help = "Times that the vCPU's thread was scheduled out within KVM_RUN, but for sleep in a halt.",
+	{ .name = "exeunt_preemptions", .help = "Times that the vCPU's thread left the CPU within KVM_RUN though it could have run on.",
 	  .collect = collect_counter, COUNTER(preemptions) },
 	{ .name = "exeunt_interrupts", .help = "Interrupts that the guest has taken.",
 	  .space = SPACE_VECTOR, .collect = collect_vectors, .labels = label_vector, COUNTER(interrupts) },
-	{ .name = "exeunt_exceptions", .help = "Exceptions that the hypervisor has raised in the guest.",
+	{ .name = "exeunt_exceptions", .help = "Exceptions that the hypervisor has given to the guest.",
 	  .space = SPACE_EXCEPTION, .collect = collect_exceptions, .labels = label_exception, COUNTER(exceptions) },
 	{ .name = "exeunt_nmis", .help = "NMIs injected into the guest.", .collect = collect_counter, COUNTER(nmis), .exeunt_only = true },
-	{ .name = "exeunt_ipis", .help = "Interrupts between processors that the vCPU has sent.",
+	{ .name = "exeunt_ipis", .help = "Interrupts between processors that the vCPU has sent and that were taken.",
 	  .collect = collect_ipis, .labels = label_ipi, COUNTER(ipis) },
-	{ .name = "exeunt_ipi_targets", .help = "vCPUs that these reached, by what the vCPU was doing.",
+	{ .name = "exeunt_ipis_untaken", .help = "Interrupts between processors that the vCPU has sent and that no processor took.",
+	  .collect = collect_counter, COUNTER(ipis_untaken), .exeunt_only = true },
+	{ .name = "exeunt_ipi_targets", .help = "vCPUs that took an interrupt of this vCPU, by what they were doing.",
 	  .collect = collect_ipi_targets, .labels = label_ipi_target, COUNTER(ipi_targets) },
 	{ .name = "exeunt_halts", .help = "Times that the vCPU waited for an interrupt, INIT or SIPI.",
 	  .collect = collect_counter, COUNTER(halts) },
-	{ .name = "exeunt_halt_seconds", .unit = "seconds", .help = "Time asleep in halts.",
+	{ .name = "exeunt_halt_seconds", .unit = "seconds", .help = "Time in halts after polling: asleep, and until the thread runs again.",
 	  .collect = collect_counter, COUNTER(halt_wait_ns), .nanoseconds = true },
 	{ .name = "exeunt_halt_polls", .help = "Polls before sleep in a halt; won are those that made the sleep unnecessary.",
 	  .collect = collect_polls, .labels = label_won },

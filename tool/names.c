@@ -221,7 +221,7 @@ const char *user_exit_name(unsigned int reason)
 		[31] = "KVM_EXIT_DIRTY_RING_FULL", "KVM_EXIT_AP_RESET_HOLD", "KVM_EXIT_X86_BUS_LOCK", "KVM_EXIT_XEN",
 		[35] = "KVM_EXIT_RISCV_SBI", "KVM_EXIT_RISCV_CSR", "KVM_EXIT_NOTIFY", "KVM_EXIT_LOONGARCH_IOCSR",
 		[39] = "KVM_EXIT_MEMORY_FAULT", "KVM_EXIT_TDX",
-		[EXEUNT_USER_OTHER] = "other reason", [EXEUNT_USER_ERROR] = "error",
+		[EXEUNT_USER_IMMEDIATE] = "immediate_exit", [EXEUNT_USER_OTHER] = "other reason", [EXEUNT_USER_ERROR] = "error",
 	};
 
 	return at(names, LENGTH(names), reason);

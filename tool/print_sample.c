@@ -169,7 +169,7 @@ static void ipis_sent(const struct page *page, const struct exeunt_counters *c)
 		time_cell(page, &g);
 		grid_cell(&g, "%s", delivery_mode_name(i >> 2));
 		grid_cell(&g, "%s", i & 2 ? "logical" : "physical");
-		grid_cell(&g, "%s", i & 1 ? "not one" : "one");
+		grid_cell(&g, "%s", i & 1 ? "several" : "one");
 		grid_cell(&g, "%" PRIu64, sent[i]);
 		grid_cell(&g, "%.2f%%", share(sent[i], all));
 	}
@@ -208,6 +208,8 @@ static void print_ipis(const struct page *page, const struct table *t)
 {
 	print_heading(page, "IPIs sent");
 	ipis_sent(page, &t->counters);
+	if (t->counters.ipis_untaken)
+		print_line(page->p->f, page->p->columns, "Taken by nobody: %" PRIu64 ".", (uint64_t)t->counters.ipis_untaken);
 	print_heading(page, "Targets of IPIs");
 	if (tells_all(page))
 		ipi_targets(page, &t->counters);

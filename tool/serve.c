@@ -190,8 +190,8 @@ static enum MHD_Result answer_metrics(struct server *server, struct MHD_Connecti
 	return answer(connection, MHD_HTTP_OK, metrics_content_type(format), text, len);
 }
 
-static enum MHD_Result take_request(void *arg, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-				    const char *upload, size_t *upload_len, void **state)
+static enum MHD_Result take_request(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
+				    const char *version, const char *upload, size_t *upload_len, void **state)
 {
 	static const char index[] = "<!DOCTYPE html><html lang=\"en\"><title>Exeunt</title>"
 				    "<p>Exit statistics of virtual machines: <a href=\"/metrics\">metrics</a></html>\n";

@@ -14,8 +14,8 @@ typedef char *(*serve_text)(void *arg, enum metrics_format format, size_t *len);
 struct server;
 
 /*
- * Listens at @where: PORT or ADDRESS:PORT, [ADDRESS]:PORT for IPv6; without an address, loopback. Port 0: any that is free. NULL with a line
- * on standard error if that cannot be. Warns of an address that is not loopback's: whoever reaches it may read.
+ * Listens at @where: PORT or ADDRESS:PORT, [ADDRESS]:PORT for IPv6; without an address, loopback. Port 0: any that is free. NULL with
+ * a line on standard error if that cannot be. Warns of an address that is not loopback's: whoever reaches it may read.
  */
 struct server *serve_open(const char *where);
 /* Prints the metrics' URL on standard output, and serves until a signal asks for the end. Exit status. */

@@ -256,7 +256,8 @@ static bool is_vcpu(const struct bpf_thread *t)
 }
 
 /* Adds to @vm what @thread has in the kernel; @k is what is known of that VM. */
-static void add_thread(struct bpf_source *src, const struct bpf_tables *t, struct vm *vm, struct known_vm *k, const struct bpf_thread *thread)
+static void add_thread(struct bpf_source *src, const struct bpf_tables *t, struct vm *vm, struct known_vm *k,
+		       const struct bpf_thread *thread)
 {
 	const struct exits_row_key *keys;
 	struct exeunt_row row;

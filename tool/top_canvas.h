@@ -42,8 +42,9 @@ void canvas_free(struct canvas *c);
 const struct cell *canvas_cell(const struct canvas *c, unsigned int y, unsigned int x);
 
 /*
- * Puts @text, which is UTF-8, at (@y, @x), on @width columns at most; what does not fit, there or on the picture, is cut, with a mark. Control characters and
- * what the terminal cannot show become '?'; characters without a width are left out. Returns the columns that it took.
+ * Puts @text, which is UTF-8, at (@y, @x), on @width columns at most; what does not fit, there or on the picture, is cut, with a mark.
+ * Control characters and what the terminal cannot show become '?'; characters without a width are left out. Returns the columns that
+ * it took.
  */
 unsigned int canvas_put(struct canvas *c, unsigned int y, unsigned int x, unsigned int width, enum style style, const char *text);
 /* The same, flush right in the @width columns. */

@@ -12,6 +12,7 @@
 #define EIGHTHS		8
 #define MIN_BUCKETS	24	/* that a chart spans: three octaves */
 #define MAX_REPEAT	6
+#define LOG_BUCKET	16	/* the axis is logarithmic from here on: there is no need to show what lies before it if that is empty */
 #define SCALE_COLUMNS	7	/* left of the bars */
 
 /* A bar's cell that is @eighths full, at least 1. */
@@ -35,8 +36,8 @@ static unsigned int bar_height(double value, double highest, unsigned int lines)
 
 /* --- Trends --- */
 
-void trend_paint(struct canvas *c, unsigned int y, unsigned int x, unsigned int width, enum style style, const float *rates, unsigned int nr,
-		 unsigned int samples)
+void trend_paint(struct canvas *c, unsigned int y, unsigned int x, unsigned int width, enum style style, const float *rates,
+		 unsigned int nr, unsigned int samples)
 {
 	unsigned int group = width ? (nr + width - 1) / width : 0;
 	unsigned int newest = group ? samples / group : 0;
@@ -89,7 +90,8 @@ static void chart_fill(struct chart *c, const struct exeunt_row *row)
 /* Where @covered buckets begin that have the @span ones from @low on in their middle, as far as there are so many. */
 static unsigned int first_bucket(unsigned int low, unsigned int span, unsigned int covered)
 {
-	unsigned int left = (covered - span) / 2, first = low > left ? low - left : 0;
+	unsigned int least = low < LOG_BUCKET ? low : LOG_BUCKET, left = (covered - span) / 2;
+	unsigned int first = low > least + left ? low - left : least;
 	unsigned int last = covered < EXEUNT_HIST_BUCKETS ? EXEUNT_HIST_BUCKETS - covered : 0;
 
 	return first < last ? first : last;

@@ -30,8 +30,11 @@ int chart_column(const struct chart *c, double ticks, unsigned int hist_shift);
 /* Paints @item's distribution into lines [@y, @y + @lines) of @c, over the whole width, with a title and percentiles. */
 void chart_paint(struct canvas *c, unsigned int y, unsigned int lines, const struct item *item, const char *title);
 
-/* The last of @nr rates as bars in [@x, @x + @width) of line @y, newest to the right; several share a bar if there are more than fit. */
-void trend_paint(struct canvas *c, unsigned int y, unsigned int x, unsigned int width, enum style style, const float *rates, unsigned int nr,
-		 unsigned int samples);
+/*
+ * @nr rates, the last ones of @samples samples, as bars in [@x, @x + @width) of line @y, newest to the right; neighbours share a bar if
+ * there are more than fit.
+ */
+void trend_paint(struct canvas *c, unsigned int y, unsigned int x, unsigned int width, enum style style, const float *rates,
+		 unsigned int nr, unsigned int samples);
 
 #endif

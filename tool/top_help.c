@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * See top_help.h. Owns the text; docs/man/exeunt-top.1 says the same with more words.
+ * See top_help.h. Owns the text.
  */
 #include <string.h>
 #include "top_help.h"

@@ -65,17 +65,30 @@ static void count_vms(const struct top *t, size_t *vms, size_t *vcpus)
 	}
 }
 
+/* Exits that the source saw and that are in no row. */
+static uint64_t count_unaccounted(const struct top *t)
+{
+	uint64_t unaccounted = 0;
+
+	for (size_t i = 0; i < t->data.total.nr_vms; i++)
+		unaccounted += t->data.total.vms[i].unaccounted;
+	return unaccounted;
+}
+
 static void vms_summary(const struct top *t, char *buf, size_t size)
 {
-	size_t vms, vcpus;
+	size_t vms, vcpus, len;
 	double rate = 0;
 	char count[16];
 
 	count_vms(t, &vms, &vcpus);
 	for (size_t i = 0; i < t->items.nr; i++)
 		rate += t->items.items[i].ended ? 0 : t->items.items[i].values[COLUMN_RATE];
-	snprintf(buf, size, "%zu VM%s, %zu vCPU%s: %s exits/s", vms, vms == 1 ? "" : "s", vcpus, vcpus == 1 ? "" : "s",
-		 format_count(rate, count, sizeof(count)));
+	len = snprintf(buf, size, "%zu VM%s, %zu vCPU%s: %s exits/s", vms, vms == 1 ? "" : "s", vcpus, vcpus == 1 ? "" : "s",
+		       format_count(rate, count, sizeof(count)));
+	if (count_unaccounted(t) && len < size)
+		snprintf(buf + len, size - len, "; not shown for lack of room: %s exits",
+			 format_count(count_unaccounted(t), count, sizeof(count)));
 }
 
 static void vm_summary(const struct top *t, const struct vm *vm, char *buf, size_t size)

@@ -48,7 +48,7 @@ struct top {
 	double delay;			/* seconds */
 	unsigned int lines, columns;	/* of the screen */
 	size_t page;			/* rows that it shows */
-	char message[128];		/* until the next key */
+	char message[128];		/* shown until the next key */
 	bool touched;			/* a key has been pressed */
 	bool quit;
 };
@@ -65,7 +65,7 @@ void top_key(struct top *t, unsigned int key);
 /* The view of the level, and its selected row, NULL if the list is empty. */
 const struct top_view *top_current_view(const struct top *t);
 const struct item *top_selected(const struct top *t);
-/* Goes there at once, with what was chosen there so far; for who prints lists without a user. */
+/* Goes there at once, as one enters a level from above; @name is the scope's. For who prints lists without a user. */
 void top_go(struct top *t, enum level level, const struct part *scope, const char *name);
 
 /* The columns of a level's list, from left to right; ends with COLUMNS_END. */

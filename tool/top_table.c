@@ -200,7 +200,8 @@ void table_choose(struct table_columns *c, const struct canvas *canvas, const st
 
 /* --- Painting --- */
 
-static void put_cell(struct canvas *c, unsigned int y, unsigned int x, const struct table_column *column, enum style style, const char *text)
+static void put_cell(struct canvas *c, unsigned int y, unsigned int x, const struct table_column *column, enum style style,
+		     const char *text)
 {
 	if (forms[column->column].left)
 		canvas_put(c, y, x, column->width, style, text);
@@ -247,7 +248,8 @@ static unsigned int width_without_trend(const struct canvas *c, const struct tab
 	return last->column == COLUMN_TREND ? total_width(columns) - last->width - 1 : c->columns;
 }
 
-void table_paint_row(struct canvas *c, unsigned int y, const struct top *t, const struct table_columns *columns, size_t index, bool selected)
+void table_paint_row(struct canvas *c, unsigned int y, const struct top *t, const struct table_columns *columns, size_t index,
+		     bool selected)
 {
 	const struct item *item = &t->items.items[index];
 	unsigned int x = MARK_COLUMNS;

@@ -29,6 +29,7 @@ const char *column_text(const struct item *item, enum column column, char *buf, 
 /* Paints the column heads on line @y. */
 void table_paint_head(struct canvas *c, unsigned int y, const struct top *t, const struct table_columns *columns);
 /* Paints row @index of the list on line @y. */
-void table_paint_row(struct canvas *c, unsigned int y, const struct top *t, const struct table_columns *columns, size_t index, bool selected);
+void table_paint_row(struct canvas *c, unsigned int y, const struct top *t, const struct table_columns *columns, size_t index,
+		     bool selected);
 
 #endif

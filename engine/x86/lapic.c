@@ -443,10 +443,8 @@ static enum exeunt_target target_state(const struct vcpu *src, const struct vcpu
 }
 
 /* @msg arrives at @v, which it addresses. The number of vCPUs that took it: 0 or 1. */
-static int deliver_one(struct vcpu *v, struct vcpu *src, const struct apic_msg *msg)
+static int accept_msg(struct vcpu *v, struct vcpu *src, const struct apic_msg *msg)
 {
-	if (src)
-		src->apic.reached[target_state(src, v)]++;
 	if (msg->delivery_mode <= APIC_LOWEST)
 		return accept_fixed(v, msg->vector, msg->level, msg->delivery_mode, v != src);
 	host_trace_apic_accept(v, msg->delivery_mode, msg->level, msg->vector);
@@ -465,6 +463,31 @@ static int deliver_one(struct vcpu *v, struct vcpu *src, const struct apic_msg *
 		return 1;
 	}
 	return 0;	/* SMI is not supported; ExtINT has no sender but the PIC */
+}
+
+/* Another vCPU took the IPI that @src is sending, which is one of several only from the second on. */
+static void count_target(struct vcpu *src, enum exeunt_target state)
+{
+	struct lapic *a = &src->apic;
+
+	if (a->ipi_taken++)
+		stats_inc(src, ipi_targets[1][state]);
+	else
+		a->ipi_first = state;
+}
+
+static int deliver_one(struct vcpu *v, struct vcpu *src, const struct apic_msg *msg)
+{
+	enum exeunt_target state;
+	int taken;
+
+	if (!src || !host_accounting())
+		return accept_msg(v, src, msg);
+	state = target_state(src, v);
+	taken = accept_msg(v, src, msg);
+	if (taken)
+		count_target(src, state);
+	return taken;
 }
 
 /*
@@ -550,17 +573,17 @@ int lapic_deliver_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data)
 
 /* --- IPIs. --- */
 
-/* Accounts for an IPI whose targets deliver_one() noted. */
+/* Accounts for an IPI that deliver_one() has brought to all who took it. */
 static void count_ipi(struct vcpu *v, const struct apic_msg *msg)
 {
-	u32 nr = 0;
+	bool several = v->apic.ipi_taken > 1;
 
-	for (u32 i = 0; i < EXEUNT_TARGETS; i++)
-		nr += v->apic.reached[i];
-	stats_inc(v, ipis[msg->delivery_mode & 7][msg->logical || msg->shorthand][nr != 1]);
-	for (u32 i = 0; nr && i < EXEUNT_TARGETS; i++)
-		if (host_accounting())
-			v->stats->counters.ipi_targets[nr != 1][i] += v->apic.reached[i];
+	if (!v->apic.ipi_taken) {
+		stats_inc(v, ipis_untaken);
+		return;
+	}
+	stats_inc(v, ipis[msg->delivery_mode & 7][msg->logical || msg->shorthand][several]);
+	stats_inc(v, ipi_targets[several][v->apic.ipi_first]);
 }
 
 static void send_ipi(struct vcpu *v, u32 icr, u32 dest)
@@ -581,7 +604,7 @@ static void send_ipi(struct vcpu *v, u32 icr, u32 dest)
 		report_error(v, ESR_SEND_ILLEGAL);
 		return;
 	}
-	memset(v->apic.reached, 0, sizeof(v->apic.reached));
+	v->apic.ipi_taken = 0;
 	lapic_deliver(v->vm, v, &msg);
 	count_ipi(v, &msg);
 }
@@ -592,23 +615,32 @@ static void send_unicast(struct vcpu *v, u32 icr, u32 dest)
 	struct vcpu *target = vm_vcpu(v->vm, dest);
 
 	host_trace_apic_ipi(icr, dest);
-	if (!target || !reachable(&target->apic)) {
-		stats_inc(v, ipis[APIC_FIXED][0][1]);
-		return;
+	if (target && reachable(&target->apic)) {
+		enum exeunt_target state = host_accounting() ? target_state(v, target) : 0;
+
+		if (accept_fixed(target, icr & LVT_VECTOR, icr & ICR_LEVEL, APIC_FIXED, target != v)) {
+			if (host_accounting())
+				v->stats->unicast[state]++;
+			return;
+		}
 	}
-	stats_inc(v, ipis[APIC_FIXED][0][0]);
-	stats_inc(v, ipi_targets[0][target_state(v, target)]);
-	accept_fixed(target, icr & LVT_VECTOR, icr & ICR_LEVEL, APIC_FIXED, target != v);
+	stats_inc(v, ipis_untaken);
 }
 
 /* A fixed interrupt to the sender itself. */
 static void send_to_self(struct vcpu *v, u32 icr, u32 dest)
 {
 	host_trace_apic_ipi(icr, dest);
-	stats_inc(v, ipis[APIC_FIXED][1][0]);
-	stats_inc(v, ipi_targets[0][EXEUNT_TARGET_SELF]);
-	if (reachable(&v->apic))
-		accept_fixed(v, icr & LVT_VECTOR, icr & ICR_LEVEL, APIC_FIXED, false);
+	if (unlikely((icr & LVT_VECTOR) < FIRST_VECTOR)) {
+		report_error(v, ESR_SEND_ILLEGAL);
+		return;
+	}
+	if (reachable(&v->apic) && accept_fixed(v, icr & LVT_VECTOR, icr & ICR_LEVEL, APIC_FIXED, false)) {
+		stats_inc(v, ipis[APIC_FIXED][1][0]);
+		stats_inc(v, ipi_targets[0][EXEUNT_TARGET_SELF]);
+	} else {
+		stats_inc(v, ipis_untaken);
+	}
 }
 
 int lapic_icr_write(struct vcpu *v, u64 icr)
@@ -622,20 +654,12 @@ int lapic_icr_write(struct vcpu *v, u64 icr)
 	if (likely(!(low & (ICR_SHORTHAND | ICR_LOGICAL | ICR_MODE)) && dest != X2APIC_BROADCAST &&
 		   (low & LVT_VECTOR) >= FIRST_VECTOR))
 		send_unicast(v, low, dest);
-	else if ((low & (ICR_SHORTHAND | ICR_MODE)) == (u32)APIC_SELF << 18 && (low & LVT_VECTOR) >= FIRST_VECTOR)
+	else if ((low & (ICR_SHORTHAND | ICR_MODE)) == (u32)APIC_SELF << 18)
 		send_to_self(v, low, dest);
 	else
 		send_ipi(v, low, dest);
 	host_trace_apic(v, true, LAPIC_ICR, icr);
 	return 0;
-}
-
-static void self_ipi(struct vcpu *v, u8 vector)
-{
-	if (vector < FIRST_VECTOR)
-		report_error(v, ESR_SEND_ILLEGAL);
-	else
-		send_to_self(v, (u32)APIC_SELF << 18 | vector, 0);
 }
 
 /* --- Registers. --- */
@@ -890,7 +914,7 @@ int lapic_x2apic_write(struct vcpu *v, u32 msr, u64 value)
 		return 1;
 	host_trace_apic(v, true, reg, value);
 	if (reg == LAPIC_SELF_IPI)
-		self_ipi(v, value);
+		send_to_self(v, (u32)APIC_SELF << 18 | (u8)value, 0);
 	else
 		write_reg(v, reg, value);
 	return 0;

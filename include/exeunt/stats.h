@@ -4,8 +4,8 @@
  * For all VMs at once, for the administrator. (A VMM reads its own VM's with KVM_GET_STATS_FD, as on KVM.)
  *
  * Open /dev/exeunt, ask EXEUNT_GET_INFO for the version, then EXEUNT_OPEN_STATS for a session: a descriptor that takes
- * EXEUNT_LIST_VMS and EXEUNT_READ_VCPU. While any session is open the statistics of VMs that end are kept (the last
- * EXEUNT_MAX_ENDED of them), so that the last exits are not lost to who watches. Reading stops no vCPU and waits for none.
+ * EXEUNT_LIST_VMS and EXEUNT_READ_VCPU. While any session is open the statistics of VMs that end are kept (of the last
+ * EXEUNT_MAX_ENDED to end, and EXEUNT_MAX_ENDED_VCPUS), so that the last exits are not lost to who watches. Reading stops no vCPU and waits for none.
  */
 #ifndef EXEUNT_STATS_H
 #define EXEUNT_STATS_H
@@ -78,32 +78,36 @@ enum exeunt_target {
 	EXEUNT_TARGET_SELF,		/* the sender itself */
 	EXEUNT_TARGET_RUNNING,		/* in guest mode: it is kicked */
 	EXEUNT_TARGET_OUTSIDE,		/* its thread is on a CPU, in the hypervisor */
-	EXEUNT_TARGET_HALTED,		/* halted, or waits for INIT or SIPI: it is woken */
+	EXEUNT_TARGET_HALTED,		/* halted, or waits for INIT or SIPI: asleep or polling, it is woken */
 	EXEUNT_TARGET_PREEMPTED,	/* its thread is on no CPU though it has work, or it is in the VMM */
 	EXEUNT_TARGETS
 };
 
-#define EXEUNT_USER_REASONS	64	/* index: kvm_run.exit_reason; the last two are */
+#define EXEUNT_USER_REASONS	64	/* index: kvm_run.exit_reason; the last three are */
+#define EXEUNT_USER_IMMEDIATE	61	/* kvm_run.immediate_exit was set: EINTR without a signal */
 #define EXEUNT_USER_OTHER	62	/* any larger one */
-#define EXEUNT_USER_ERROR	63	/* KVM_RUN failed, but for EINTR, which counts as KVM_EXIT_INTR */
+#define EXEUNT_USER_ERROR	63	/* KVM_RUN failed; but EINTR for a signal counts as KVM_EXIT_INTR */
 
 /* Counters of a vCPU since it was created. Grows at its end only: a program that knows less, or more, says how much it has room for. */
 struct exeunt_counters {
 	__u64 runs;				/* calls of KVM_RUN that have returned */
-	__u64 preemptions;			/* its thread was scheduled out within KVM_RUN, but for sleeping in HLT */
+	__u64 preemptions;			/* within KVM_RUN its thread left the CPU though it could have run on: preempted,
+						   or a PAUSE exit yielded */
 	__u64 user_exits[EXEUNT_USER_REASONS];	/* returns of KVM_RUN */
 	__u64 interrupts[256];			/* taken by the guest, by vector */
-	__u64 exceptions[32];			/* raised in the guest by the hypervisor, by vector */
+	__u64 exceptions[32];			/* given to the guest by the hypervisor, by vector; its own #DB and #AC, which are
+						   intercepted and handed back, among them */
 	__u64 nmis;				/* injected */
-	__u64 ipis[8][2][2];			/* sent: [delivery mode][0 physical, 1 logical or shorthand][0 one target, 1 not one] */
-	__u64 ipi_targets[2][EXEUNT_TARGETS];	/* what those reached: [0 one target, 1 several][enum exeunt_target] */
+	__u64 ipis[8][2][2];			/* taken by somebody: [delivery mode][0 physical, 1 logical or shorthand][0 by one, 1 by several] */
+	__u64 ipi_targets[2][EXEUNT_TARGETS];	/* who took those: [0 one, 1 several][enum exeunt_target] */
 	__u64 halts;				/* waits for an interrupt, INIT or SIPI */
-	__u64 halt_wait_ns;			/* time asleep in them */
+	__u64 halt_wait_ns;			/* time in them after polling: asleep, and then until its thread runs again */
 	__u64 halt_polls, halt_polls_won;	/* polls before sleeping; those that made sleeping unnecessary */
 	__u64 halt_poll_won_ns, halt_poll_lost_ns;	/* time in those, and in the others */
 	__u64 fpu_touched, fpu_untouched;	/* vcpu_put: the guest's vector state was in use, or not */
 	__u64 fpu_host_saves;			/* the thread's own vector state was saved to make room */
 	__u64 fpu_guest_loads;			/* the guest's was loaded into the registers */
+	__u64 ipis_untaken;			/* sent, and no APIC took it; not in ipis */
 	__u64 rows_lost;			/* exits that went to an EXEUNT_DETAIL_OTHERS row or had no memory for one */
 };
 
@@ -123,7 +127,8 @@ struct exeunt_info {
 
 struct exeunt_vm_entry {
 	__u64 id;		/* never used again while the module is loaded */
-	__s32 pid;		/* of the process that made the VM, in the reader's namespace; 0 if it is not visible there */
+	__s32 pid;		/* of the process that made the VM, in the reader's namespace; 0 if it is not visible there. An
+				   ended VM's may be another process's by now */
 	__u32 flags;		/* EXEUNT_VM_ENDED */
 	__u32 nr_vcpus;
 	__u32 max_vcpu_id;	/* valid if nr_vcpus */
@@ -131,10 +136,10 @@ struct exeunt_vm_entry {
 	__u8 comm[16];		/* of that process then, NUL-terminated */
 };
 
-/* EXEUNT_LIST_VMS, on a session: oldest first. E2BIG, with @nr what it takes, if there are more. */
+/* EXEUNT_LIST_VMS, on a session: those that have ended, the first to end first; then the others, oldest first. E2BIG, with @nr what it takes, if there are more. */
 struct exeunt_vm_list {
 	__u32 nr;		/* in: room; out: entries */
-	__u32 reserved;
+	__u32 reserved;		/* 0, else EINVAL */
 	struct exeunt_vm_entry vms[];
 };
 
@@ -154,7 +159,8 @@ struct exeunt_read_vcpu {
 };
 
 #define EXEUNT_MAX_ROWS		512	/* of a vCPU */
-#define EXEUNT_MAX_ENDED	64
+#define EXEUNT_MAX_ENDED	64	/* VMs */
+#define EXEUNT_MAX_ENDED_VCPUS	1024	/* of all those together, but for the last VM's */
 #define EXEUNT_MAX_VMS		65536	/* sane bound for exeunt_vm_list.nr */
 
 #define EXEUNT_IOC		0xe8

@@ -19,7 +19,7 @@
 static uint64_t fake_ns;
 
 /* What a source would give @after_ns later. */
-static struct sample fake_sample(uint64_t after_ns)
+static inline struct sample fake_sample(uint64_t after_ns)
 {
 	struct sample s;
 
@@ -29,7 +29,7 @@ static struct sample fake_sample(uint64_t after_ns)
 	return s;
 }
 
-static void take(struct top *t, uint64_t after_ns)
+static inline void take(struct top *t, uint64_t after_ns)
 {
 	struct sample s = fake_sample(after_ns);
 
@@ -45,13 +45,13 @@ static struct vm *vm_named(const char *name)
 	abort();
 }
 
-static void vm_exits(const char *name, size_t vcpu, uint64_t key, uint64_t n, uint64_t ticks)
+static inline void vm_exits(const char *name, size_t vcpu, uint64_t key, uint64_t n, uint64_t ticks)
 {
 	fake_exits(&vm_named(name)->vcpus[vcpu], key, n, ticks);
 }
 
 /* The source has nothing more of it. */
-static void vm_vanishes(const char *name)
+static inline void vm_vanishes(const char *name)
 {
 	struct sample one = { .nr_vms = 1, .vms = xcalloc(1, sizeof(struct vm)) };
 	struct vm *vm = vm_named(name);

@@ -6,8 +6,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <argp.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "cmd.h"
 #include "compare.h"
 #include "synthetic.h"
 
@@ -35,7 +38,8 @@ static struct vm *add_vm(struct sample *s, const char *engine, uint32_t isa, con
 
 	s->vms = xreallocarray(s->vms, s->nr_vms + 1, sizeof(*s->vms));
 	vm = &s->vms[s->nr_vms];
-	*vm = (struct vm){ .id = ++s->nr_vms, .pid = 100, .isa = isa, .tick_ns = tick_ns, .nr_vcpus = 1, .vcpus = xcalloc(1, sizeof(*vm->vcpus)) };
+	*vm = (struct vm){ .id = ++s->nr_vms, .pid = 100, .isa = isa, .tick_ns = tick_ns, .nr_vcpus = 1,
+			   .vcpus = xcalloc(1, sizeof(*vm->vcpus)) };
 	snprintf(vm->name, sizeof(vm->name), "%s", name);
 	snprintf(vm->engine, sizeof(vm->engine), "%s", engine);
 	return vm;
@@ -140,6 +144,18 @@ static void assert_text(char *text, const char *expected)
 	free(text);
 }
 
+static bool has_note(const struct comparison *c, const char *expected)
+{
+	bool found = false;
+	char *note;
+
+	for (size_t i = 0; (note = comparison_note(c, i)); i++) {
+		found |= !strcmp(note, expected);
+		free(note);
+	}
+	return found;
+}
+
 static const uint64_t CPUID = EXEUNT_KEY(SVM_EXIT_CPUID, EXEUNT_PLAIN, EXEUNT_KERNEL, 0);
 static const uint64_t HLT = EXEUNT_KEY(SVM_EXIT_HLT, EXEUNT_PLAIN, EXEUNT_KERNEL, 0);
 
@@ -228,6 +244,18 @@ static void without_intervals_only_times_are_tested(void **state)
 	comparison_free(&c);
 }
 
+static void few_intervals_are_mentioned(void **state)
+{
+	struct comparison c = compare(synthetic_recording(7, 10, 100), synthetic_recording(8, 9, 100));
+
+	assert_text(comparison_note(&c, 0), "There are few intervals, 10 in A and 9 in B: of rates and shares only very clear differences can "
+					    "be told.");
+	comparison_free(&c);
+	c = compare(synthetic_recording(7, 10, 100), synthetic_recording(8, 10, 100));
+	assert_text(comparison_note(&c, 0), NULL);
+	comparison_free(&c);
+}
+
 /* --- Together --- */
 
 static void halts_are_left_out_of_the_busy_sum(void **state)
@@ -248,6 +276,9 @@ static void halts_are_left_out_of_the_busy_sum(void **state)
 	assert_int_equal(c.all.count[SIDE_B], 63);
 	assert_int_equal(c.busy.count[SIDE_A], 33);
 	assert_near(c.busy.quantity[QUANTITY_SHARE].value[SIDE_A], 33 * 1e-6 / 3, 1e-12);
+	/* Nor are they in its intervals: what is left is the other reason alone. */
+	assert_near(c.busy.quantity[QUANTITY_RATE].test.t, row_named(&c, "cpuid")->quantity[QUANTITY_RATE].test.t, 1e-12);
+	assert_near(c.busy.quantity[QUANTITY_SHARE].test.t, row_named(&c, "cpuid")->quantity[QUANTITY_SHARE].test.t, 1e-12);
 	assert_near(c.all.quantity[QUANTITY_RATE].value[SIDE_A], 16, 1e-12);
 	comparison_free(&c);
 }
@@ -283,7 +314,7 @@ static void a_tiny_effect_is_significant_but_does_not_matter(void **state)
 	assert_true(time->significant);
 	assert_false(time->matters);
 	assert_text(comparison_finding(&c, row_named(&c, "cpuid")), NULL);
-	assert_text(comparison_summary(&c), "No significant difference but of negligible size.");
+	assert_text(comparison_summary(&c), "No significant difference but for negligible ones.");
 	comparison_free(&c);
 }
 
@@ -396,10 +427,9 @@ static void other_isas_are_compared_by_name(void **state)
 	assert_true(c.has_halts);
 	assert_int_equal(row_named(&c, "hlt")->count[SIDE_A], 46);
 	assert_int_equal(row_named(&c, "hlt")->count[SIDE_B], 86);
-	assert_text(comparison_note(&c, 0), "A has svm exits and B has vmx: they are compared by name only, and what has another name there "
-					    "counts as another.");
-	assert_text(comparison_note(&c, 1), "A was counted on kvm, B on exeunt.");
-	assert_text(comparison_note(&c, 2), NULL);
+	assert_true(has_note(&c, "A has svm exits and B has vmx: they are compared by name only, and what has another name there counts as "
+				 "another."));
+	assert_true(has_note(&c, "A was counted on kvm, B on exeunt."));
 	comparison_free(&c);
 }
 
@@ -431,18 +461,42 @@ static void two_engines_of_one_recording_are_one(void **state)
 	comparison_free(&c);
 }
 
+/* The exits of VM 1's vCPU 1 in the intervals, each of half a second. */
+static struct moments rates_of_part(const struct recording *r)
+{
+	struct moments m = { .n = r->nr_intervals };
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < r->nr_intervals; i++) {
+			struct sample s;
+			double exits = 0;
+
+			recording_interval(r, i, &s);
+			for (size_t row = 0; row < s.vms[1].vcpus[1].nr_rows; row++)
+				exits += s.vms[1].vcpus[1].rows[row].count;
+			if (pass)
+				m.variance += (2 * exits - m.mean) * (2 * exits - m.mean) / (m.n - 1);
+			else
+				m.mean += 2 * exits / m.n;
+			sample_free(&s);
+		}
+	}
+	return m;
+}
+
 static void a_part_may_be_compared(void **state)
 {
 	struct recording *a = synthetic_recording(7, 10, 300), *b = synthetic_recording(8, 10, 300);
 	const struct compare_options vm = { .confidence = 0.95, .target = { .vm = "database", .one_vcpu = true, .vcpu = 1 } };
+	struct moments rates_a = rates_of_part(a), rates_b = rates_of_part(b);
 	struct comparison c;
-	uint64_t expected = 0;
+	struct welch w;
 
-	for (size_t i = 0; i < a->total.vms[1].vcpus[1].nr_rows; i++)
-		expected += a->total.vms[1].vcpus[1].rows[i].count;
 	comparison_make(&c, a, b, &vm);
-	assert_int_equal(c.all.count[SIDE_A], expected);
-	assert_near(c.all.quantity[QUANTITY_RATE].value[SIDE_A], expected / 5.0, 1e-12);
+	assert_near(c.all.count[SIDE_A], rates_a.mean * 5, 1e-12);
+	assert_near(c.all.quantity[QUANTITY_RATE].value[SIDE_A], rates_a.mean, 1e-12);
+	assert_true(welch_test(&w, &rates_a, &rates_b, 0.95));
+	assert_near(c.all.quantity[QUANTITY_RATE].test.t, w.t, 1e-9);
 	comparison_free(&c);
 	recording_free(a);
 	recording_free(b);
@@ -532,8 +586,8 @@ static void sentences_are_plain(void **state)
 	assert_text(comparison_finding(&c, row_named(&c, "cpuid")),
 		    "cpuid: 3 times as many exits a second in B (+200 +- 9.1, p < 0.001, large effect); an exit takes 3 times as long in B "
 		    "(+4.00us +- 0.0925ns, p < 0.001, large effect); 0.18 % of a CPU instead of 0.02 % (+0.16 % +- 0.0045 %, p < 0.001, large effect)");
-	assert_text(comparison_summary(&c), "In all, 3 times as many exits a second in B (+200 +- 9.1, p < 0.001, large effect), and 0.18 % of a CPU "
-					    "instead of 0.02 % (+0.16 % +- 0.0045 %, p < 0.001, large effect); 1 of 1 exit reasons differ.");
+	assert_text(comparison_summary(&c), "In all, 3 times as many exits a second in B (+200 +- 9.1, p < 0.001, large effect), and 0.18 % "
+					    "of a CPU instead of 0.02 % (+0.16 % +- 0.0045 %, p < 0.001, large effect); 1 of 1 exit reasons differ.");
 	comparison_free(&c);
 }
 
@@ -545,7 +599,7 @@ static void exits_that_were_not_kept_are_mentioned(void **state)
 
 	b->total.vms[0].unaccounted = 99;
 	c = compare(a, b);
-	assert_text(comparison_note(&c, 0), "Exits that could not be kept and are missing here: 0 in A, 99 in B.");
+	assert_true(has_note(&c, "Exits that could not be kept and are missing here: 0 in A, 99 in B."));
 	comparison_free(&c);
 }
 
@@ -676,6 +730,91 @@ static void json_has_what_the_table_has(void **state)
 	recording_free(r[1]);
 }
 
+/* --- The command --- */
+
+/* options.c asks it, for an option that compare does not have. */
+int engine_parse(const char *word)
+{
+	return -1;
+}
+
+#define A_FILE "build/test_compare.a.json"
+#define B_FILE "build/test_compare.b.json"
+
+static int write_files(void **state)
+{
+	for (int i = 0; i < SIDES; i++) {
+		struct recording *r = synthetic_recording(7 + i, 20, 200);
+		FILE *f = fopen(i ? B_FILE : A_FILE, "w");
+		bool ok = f && !recording_write(r, f) && !fclose(f);
+
+		recording_free(r);
+		if (!ok)
+			return -1;
+	}
+	return 0;
+}
+
+/* Runs the command in a process of its own. Its status; what it printed, both ways, is in @output. */
+static int run(char *output, size_t size, const char *const *words)
+{
+	char *argv[10] = { "exeunt compare" };
+	int out[2], argc = 1, status;
+	size_t len = 0;
+	ssize_t n;
+	pid_t child;
+
+	for (; words[argc - 1]; argc++)
+		argv[argc] = (char *)words[argc - 1];
+	assert_int_equal(pipe(out), 0);
+	child = fork();
+	if (!child) {
+		dup2(out[1], STDOUT_FILENO);
+		dup2(out[1], STDERR_FILENO);
+		command_name = "compare";
+		argp_err_exit_status = STATUS_USAGE;
+		exit(cmd_compare(argc, argv));
+	}
+	close(out[1]);
+	while ((n = read(out[0], output + len, size - 1 - len)) > 0)
+		len += n;
+	output[len] = '\0';
+	close(out[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void the_command_says_what_is_wrong(void **state)
+{
+	static const struct { const char *words[6]; int status; const char *says; } cases[] = {
+		{ { A_FILE, B_FILE }, 0, "No significant difference." },
+		{ { "--msr", "--sort", "p", A_FILE, B_FILE }, 0, "x2APIC_EOI" },
+		{ { "--json", A_FILE, B_FILE }, 0, "\"format\": \"exeunt-comparison\"" },
+		{ { "--vm", "web-1", "--vcpu", A_FILE, B_FILE }, STATUS_USAGE, "--vcpu takes a number" },
+		{ { "--vm", "nobody", A_FILE, B_FILE }, STATUS_FAILED, "neither recording has a virtual machine 'nobody'" },
+		{ { "--vcpu", "77", A_FILE, B_FILE }, STATUS_FAILED, "neither recording has a vCPU 77" },
+		{ { A_FILE }, STATUS_USAGE, "two recordings are needed" },
+		{ { A_FILE, B_FILE, A_FILE }, STATUS_USAGE, "two recordings are compared" },
+		{ { "--confidence", "95", A_FILE, B_FILE }, STATUS_USAGE, "--confidence takes" },
+		{ { "--confidence", "nan", A_FILE, B_FILE }, STATUS_USAGE, "--confidence takes" },
+		{ { "--sort", "size", A_FILE, B_FILE }, STATUS_USAGE, "--sort is" },
+		{ { "--msr", "--pio", A_FILE, B_FILE }, STATUS_USAGE, "only one of" },
+		{ { A_FILE, "build/no-such-file" }, STATUS_FAILED, "build/no-such-file: No such file or directory" },
+		{ { A_FILE, "/dev/null" }, STATUS_FAILED, "/dev/null: " },
+		{ { A_FILE, "." }, STATUS_FAILED, ".: " },
+		{ { "--help" }, 0, "Exit status: 0 compared" },
+	};
+	static char output[1 << 20];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int status = run(output, sizeof(output), cases[i].words);
+
+		if (status != cases[i].status || !strstr(output, cases[i].says))
+			fail_msg("case %zu: status %d, not %d; '%s' without '%s'", i, status, cases[i].status, output, cases[i].says);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -684,6 +823,7 @@ int main(void)
 		cmocka_unit_test(shares_are_time_over_time),
 		cmocka_unit_test(a_short_interval_weighs_little),
 		cmocka_unit_test(without_intervals_only_times_are_tested),
+		cmocka_unit_test(few_intervals_are_mentioned),
 		cmocka_unit_test(halts_are_left_out_of_the_busy_sum),
 		cmocka_unit_test(every_test_is_corrected_for_all),
 		cmocka_unit_test(a_tiny_effect_is_significant_but_does_not_matter),
@@ -703,6 +843,7 @@ int main(void)
 		cmocka_unit_test(a_printed_comparison_is_complete),
 		cmocka_unit_test(a_degenerate_comparison_prints_no_wild_numbers),
 		cmocka_unit_test(json_has_what_the_table_has),
+		cmocka_unit_test_setup(the_command_says_what_is_wrong, write_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -209,6 +209,7 @@ static void counters_have_their_series(void **state)
 	c->fpu_host_saves = 16;
 	c->fpu_guest_loads = 17;
 	c->rows_lost = 18;
+	c->ipis_untaken = 20;
 	s.vms[0].unaccounted = 19;
 	text = text_once(&s, &ordinary);
 	assert_value(text, "exeunt_runs_total{" ONE ",vcpu=\"0\"}", 1);
@@ -233,6 +234,7 @@ static void counters_have_their_series(void **state)
 	assert_value(text, "exeunt_fpu_guest_loads_total{" ONE ",vcpu=\"0\"}", 17);
 	assert_value(text, "exeunt_exits_without_detail_total{" ONE ",vcpu=\"0\"}", 18);
 	assert_value(text, "exeunt_unaccounted_exits_total{" ONE "}", 19);
+	assert_value(text, "exeunt_ipis_untaken_total{" ONE ",vcpu=\"0\"}", 20);
 	free(text);
 	sample_free(&s);
 }

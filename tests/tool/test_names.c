@@ -137,7 +137,8 @@ static void user_exits_are_called_as_in_linux_kvm_h(void **state)
 	SAME(KVM_EXIT_NOTIFY);
 	assert_string_equal(user_exit_name(EXEUNT_USER_OTHER), "other reason");
 	assert_string_equal(user_exit_name(EXEUNT_USER_ERROR), "error");
-	assert_null(user_exit_name(61));
+	assert_string_equal(user_exit_name(EXEUNT_USER_IMMEDIATE), "immediate_exit");
+	assert_null(user_exit_name(60));
 }
 
 static void interrupts_and_exceptions_have_the_manuals_names(void **state)

@@ -432,6 +432,25 @@ static void an_interval_is_what_happened_in_it(void **state)
 	recording_free(r);
 }
 
+/* An only interval is the total, in counts and times. */
+static void assert_is_total(const struct recording *r)
+{
+	struct sample whole;
+
+	assert_int_equal(r->nr_intervals, 1);
+	recording_interval(r, 0, &whole);
+	for (size_t m = 0; m < whole.nr_vms; m++)
+		for (size_t c = 0; c < whole.vms[m].nr_vcpus; c++) {
+			const struct vcpu *v = &whole.vms[m].vcpus[c], *w = &r->total.vms[m].vcpus[c];
+
+			assert_int_equal(v->nr_rows, w->nr_rows);
+			for (size_t i = 0; i < v->nr_rows; i++)
+				assert_true(v->rows[i].key == w->rows[i].key && v->rows[i].count == w->rows[i].count &&
+					    v->rows[i].total == w->rows[i].total);
+		}
+	sample_free(&whole);
+}
+
 static void joined_intervals_are_still_the_whole(void **state)
 {
 	struct recording *r = synthetic_recording(4, 21, 100);
@@ -447,7 +466,33 @@ static void joined_intervals_are_still_the_whole(void **state)
 	assert_int_equal(r->intervals[5].end_ns, 10500000000);
 	assert_survives(r);
 	recording_coarsen(r, 21, 0);
-	assert_int_equal(r->nr_intervals, 1);
+	assert_is_total(r);
+	assert_survives(r);
+	recording_free(r);
+}
+
+static void selecting_leaves_what_is_meant(void **state)
+{
+	struct recording *r = synthetic_recording(6, 9, 200);
+	const struct target one = { .vm = "database", .one_vcpu = true, .vcpu = 1 };
+	const struct target all = { 0 };
+	size_t rows = r->nr_interval_rows;
+
+	recording_select(r, &all, "exeunt");
+	assert_int_equal(r->nr_interval_rows, rows);
+	recording_select(r, &one, NULL);
+	assert_int_equal(r->total.nr_vms, 1);
+	assert_int_equal(r->total.vms[0].nr_vcpus, 1);
+	for (size_t i = 0; i < r->nr_intervals; i++) {
+		assert_in_range(r->intervals[i].nr_vcpus, 0, 1);
+		assert_true(!r->intervals[i].nr_vcpus || (r->intervals[i].vcpus[0].vm == 9 && r->intervals[i].vcpus[0].vcpu == 1));
+	}
+	assert_survives(r);
+	recording_coarsen(r, 1, 0);
+	assert_is_total(r);
+	recording_select(r, &all, "kvm");
+	assert_int_equal(r->total.nr_vms, 0);
+	assert_int_equal(r->nr_interval_rows, 0);
 	assert_survives(r);
 	recording_free(r);
 }
@@ -535,6 +580,7 @@ int main(void)
 		cmocka_unit_test(texts_that_cannot_be_printed_are_written_so_that_they_can),
 		cmocka_unit_test(an_interval_is_what_happened_in_it),
 		cmocka_unit_test(joined_intervals_are_still_the_whole),
+		cmocka_unit_test(selecting_leaves_what_is_meant),
 		cmocka_unit_test(a_long_recording_gets_coarser),
 		cmocka_unit_test(a_row_in_json_says_what_a_person_wants_to_know),
 		cmocka_unit_test(counters_in_json_are_those_that_are_not_zero),

@@ -234,7 +234,8 @@ static void assert_alive(void)
 
 static void garbage_does_no_harm(void **state)
 {
-	static const char *const words[] = { "\r\n\r\n", "GARBAGE\r\n\r\n", "GET\r\n\r\n", "GET /metrics HTTP/9.9\r\n\r\n", "\x16\x03\x01\x02", "GET / HTTP/1.1\r\n:\r\n\r\n" };
+	static const char *const words[] = { "\r\n\r\n", "GARBAGE\r\n\r\n", "GET\r\n\r\n", "GET /metrics HTTP/9.9\r\n\r\n", "\x16\x03\x01\x02",
+					     "GET / HTTP/1.1\r\n:\r\n\r\n" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		int fd = connect_client();

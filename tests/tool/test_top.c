@@ -279,6 +279,7 @@ static void a_long_trend_forgets_its_beginning(void **state)
 	float rates[TREND_TICKS];
 
 	take(&top, 0);
+	vm_exits("old", 0, CPUID, 5, 100);
 	for (unsigned int i = 1; i <= TREND_TICKS + 7; i++) {
 		vm_exits("db", 0, CPUID, i, 100);
 		take(&top, SECOND);
@@ -287,6 +288,9 @@ static void a_long_trend_forgets_its_beginning(void **state)
 	for (unsigned int i = 0; i < TREND_TICKS; i++)
 		assert_close(rates[i], i + 8);
 	assert_close(top_data_trend_seconds(&top.data), TREND_TICKS);
+	top_data_trend(&top.data, &row("old")->part, rates);
+	for (unsigned int i = 0; i < TREND_TICKS; i++)
+		assert_close(rates[i], 0);
 }
 
 static void a_trend_of_what_appears_late_begins_with_nothing(void **state)

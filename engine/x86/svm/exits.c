@@ -149,7 +149,7 @@ static int handle_vmmcall(struct vcpu *v)
 {
 	u64 next;
 
-	stats_detail(v->stats, EXEUNT_HYPERCALL, min_t(u64, v->regs[R_AX], U32_MAX));
+	stats_detail(v->stats, EXEUNT_HYPERCALL, vcpu_is_64bit(v) ? min_t(u64, v->regs[R_AX], U32_MAX) : (u32)v->regs[R_AX]);
 	if (!find_next_rip(v, INSN_VMMCALL, &next))
 		return RESUME;
 	pv_hypercall(v);

@@ -76,6 +76,9 @@ void svm_exit(void);
 #define vcpu_set_rip(v, x)	((void)(VMCB(v)->s.rip = (x)))
 #define vcpu_set_shadow(v, on)	((void)(VMCB(v)->c.int_state = (VMCB(v)->c.int_state & ~INT_SHADOW_BIT) | ((on) ? INT_SHADOW_BIT : 0)))
 
+/* The instruction set of exit reasons, as the kvm_exit trace point and struct exeunt_info name it. */
+#define VENDOR_ISA	2
+
 /* Why the guest was left: EXITCODE. From vendor_enter() on. */
 #define vcpu_exit_reason(v)	(VMCB(v)->c.exit_code)
 

@@ -70,7 +70,7 @@ static int open_session(void)
 
 static int list(int session, struct list *l, uint32_t room)
 {
-	l->head.nr = room;
+	l->head = (struct exeunt_vm_list){ .nr = room };
 	return ioctl(session, EXEUNT_LIST_VMS, l);
 }
 
@@ -315,6 +315,8 @@ static void test_list_rooms(void)
 	check_errno(list(session, &l, EXEUNT_MAX_VMS + 1), EINVAL, "more room than there can be VMs: EINVAL");
 	check_errno(list(session, &l, ~0u), EINVAL, "all the room there can be: EINVAL");
 	check_errno(list(session, &l, EXEUNT_MAX_VMS), 0, "as much room as there can be VMs");
+	l.head = (struct exeunt_vm_list){ .nr = 2, .reserved = 1 };
+	check_errno(ioctl(session, EXEUNT_LIST_VMS, &l), EINVAL, "a list with something in what is reserved: EINVAL");
 	machine_free(&b);
 	machine_free(&a);
 	close(session);
@@ -324,7 +326,7 @@ static void test_list_pointers(void)
 {
 	struct machine m = machine_new(STAGE_VM);
 	uint8_t *pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct exeunt_vm_list *last = (void *)(pages + PAGE - sizeof(*last));
+	struct exeunt_vm_list *last = (void *)(pages + PAGE - sizeof(*last));	/* zeros */
 	int session = open_session();
 
 	munmap(pages + PAGE, PAGE);
@@ -526,7 +528,7 @@ static void test_read_rooms(void)
 	check(nr >= 3, "there are rows");
 	memset(&r.rows, 0xa5, sizeof(r.rows));
 	check_errno(read_into(session, &request, NULL, 0, NULL, 0), E2BIG, "rows in no room: E2BIG");
-	check(request.nr_rows == nr, "and their number");
+	check(request.nr_rows == nr && !request.counters_size, "and their number");
 	check_errno(read_into(session, &request, r.rows, nr - 1, counters, 0), E2BIG, "rows in the room of one less: E2BIG");
 	check(request.nr_rows == nr, "and their number");
 	check_errno(read_into(session, &request, r.rows, nr, counters, 0), 0, "rows in exactly their room, no counters");
@@ -608,6 +610,28 @@ static void test_end_is_not_watched(void)
 	close(session);
 }
 
+static void test_order_of_ends(void)
+{
+	struct machine m[3];
+	int session = open_session();
+	static struct list l;
+	uint64_t id[3];
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		m[i] = machine_new(STAGE_VM);
+		id[i] = last_vm(session);
+	}
+	machine_free(&m[1]);
+	machine_free(&m[0]);
+	list(session, &l, ARRAY_SIZE(l.vms));
+	check(l.head.nr == 3 && l.vms[0].id == id[1] && l.vms[1].id == id[0] && l.vms[2].id == id[2],
+	      "VMs that have ended come first, the first to end before all");
+	check(l.vms[0].flags && l.vms[1].flags && !l.vms[2].flags, "and only they are marked so");
+	machine_free(&m[2]);
+	close(session);
+}
+
 /* All but the last EXEUNT_MAX_ENDED are forgotten; those that live never are. */
 static void test_many_ends(void)
 {
@@ -633,6 +657,40 @@ static void test_many_ends(void)
 	check(count_vms(session, true) == EXEUNT_MAX_ENDED && count_vms(session, false) == 1, "and listed");
 	check(!read_vcpu(session, living_id, 0, &r) && count_of(&r, OUT_KEY) == OUTS, "an older one that lives is kept");
 	machine_free(&living);
+	close(session);
+}
+
+#define MANY_VCPUS	250
+
+/* A VM with so many vCPUs that few of them are kept. */
+static uint64_t end_with_many_vcpus(int session)
+{
+	struct machine m = machine_new(STAGE_SPLIT);
+	uint64_t id = last_vm(session);
+	int fds[MANY_VCPUS];
+	unsigned int i;
+
+	for (i = 0; i < MANY_VCPUS; i++)
+		fds[i] = ioctl(m.vm, KVM_CREATE_VCPU, i);
+	while (i--)
+		close(fds[i]);
+	machine_free(&m);
+	return id;
+}
+
+static void test_ends_with_many_vcpus(void)
+{
+	uint64_t ids[EXEUNT_MAX_ENDED_VCPUS / MANY_VCPUS + 1];
+	unsigned int i, kept = 0;
+	int session = open_session();
+	static struct reading r;
+
+	for (i = 0; i < ARRAY_SIZE(ids); i++)
+		ids[i] = end_with_many_vcpus(session);
+	check_errno(read_vcpu(session, ids[0], 0, &r), ENOENT, "of VMs that had too many vCPUs the first to end is forgotten");
+	for (i = 1; i < ARRAY_SIZE(ids); i++)
+		kept += !read_vcpu(session, ids[i], MANY_VCPUS - 1, &r);
+	check(kept == ARRAY_SIZE(ids) - 1, "those with %u together are kept", kept * MANY_VCPUS);
 	close(session);
 }
 
@@ -921,7 +979,9 @@ void test_stats(void)
 	test_read_from_another_process();
 	test_end_is_watched();
 	test_end_is_not_watched();
+	test_order_of_ends();
 	test_many_ends();
+	test_ends_with_many_vcpus();
 	test_come_and_go();
 	test_reading_while_they_run();
 	test_switched_off();

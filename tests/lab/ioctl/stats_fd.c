@@ -7,12 +7,14 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -372,6 +374,66 @@ static void test_io_exits_in_the_kernel(void)
 	machine_free(&m);
 }
 
+static const uint8_t spin[] = { 0xeb, 0xfe };
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+static void test_signal_exits(void)
+{
+	const struct itimerval soon = { .it_value = { .tv_usec = 20000 } };
+	struct machine m = machine_new(STAGE_VCPU);
+	static struct image before, after;
+	int fd = stats_fd(m.vcpu);
+
+	machine_code(&m, spin, sizeof(spin));
+	load(fd, &before);
+	m.run->immediate_exit = 1;
+	check_errno(ioctl(m.vcpu, KVM_RUN, 0), EINTR, "KVM_RUN with immediate_exit: EINTR");
+	m.run->immediate_exit = 0;
+	load(fd, &after);
+	check(value_of(&after, "signal_exits") == value_of(&before, "signal_exits"), "signal_exits does not count it");
+	signal(SIGALRM, on_alarm);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	check_errno(ioctl(m.vcpu, KVM_RUN, 0), EINTR, "a signal ends KVM_RUN: EINTR");
+	signal(SIGALRM, SIG_DFL);
+	load(fd, &after);
+	check(value_of(&after, "signal_exits") - value_of(&before, "signal_exits") == 1, "signal_exits counts that");
+	close(fd);
+	machine_free(&m);
+}
+
+#define VECTOR		0x20
+#define HANDLER		0x100
+
+static const uint8_t sti_and_hlt[] = { 0xfb, 0x90, 0xf4, 0xeb, 0xfd };		/* sti; nop; 1: hlt; jmp 1b */
+static const uint8_t handler[] = { 0xe6, 0x81, 0xcf };				/* out %al, $0x81; iret */
+
+static void test_irq_injections(void)
+{
+	struct machine m = machine_without_irqchip();
+	struct kvm_interrupt irq = { .irq = VECTOR };
+	static struct image before, after;
+	int fd = stats_fd(m.vcpu);
+
+	machine_code(&m, sti_and_hlt, sizeof(sti_and_hlt));
+	memcpy(m.ram + HANDLER, handler, sizeof(handler));
+	memcpy(m.ram + VECTOR * 4, (uint16_t []){ HANDLER, 0 }, 4);
+	check(!machine_run(&m) && m.run->exit_reason == KVM_EXIT_HLT, "a guest waits for an interrupt");
+	load(fd, &before);
+	check_errno(ioctl(m.vcpu, KVM_INTERRUPT, &irq), 0, "it gets one");
+	check(!machine_run(&m) && m.run->exit_reason == KVM_EXIT_IO && m.run->io.port == 0x81, "and handles it");
+	load(fd, &after);
+	check(value_of(&after, "irq_injections") - value_of(&before, "irq_injections") == 1, "irq_injections counts it");
+	if (find(&after, "irq_injections_by_vector"))
+		check(value_at(&after, "irq_injections_by_vector", VECTOR) == 1 && hist_sum(&after, "irq_injections_by_vector") == 1,
+		      "irq_injections_by_vector has it at its vector");
+	close(fd);
+	machine_free(&m);
+}
+
 /* Statistics that upstream does not have. */
 static bool exeunt(const struct image *f)
 {
@@ -413,6 +475,7 @@ static void check_sums(const struct image *f)
 		exits += value_of(f, reason);
 	}
 	check(reasons && good == reasons, "each reason has a count, cycles and a histogram that adds up to the count");
+	exits += value_of(f, "exit_other");
 	check(exits && exits == value_of(f, "exits"), "the reasons add up to the exits");
 	check(outcomes == exits, "so do the outcomes");
 	check(hist_sum(f, "user_exits_by_reason") == value_of(f, "runs"), "the exit reasons of KVM_RUN add up to its calls");
@@ -519,6 +582,8 @@ void test_stats_fd(void)
 	test_format();
 	test_values();
 	test_io_exits_in_the_kernel();
+	test_signal_exits();
+	test_irq_injections();
 	test_exeunt_values();
 	test_vm_values();
 	test_survives();
