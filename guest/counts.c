@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Payload: so many exits of each kind and not one more, for who counts them. Every one is followed by another entry. Two runs with
- * different numbers differ by exactly these; what else a run does (start-up, output, its end) is the same in both.
+ * Payload: so many exits of each kind and not one more, for who counts them. Every one is followed by another entry. Two runs
+ * with different numbers differ by exactly these; what else a run does (start-up, output, its end) is the same in both.
  *
- * Arguments, each with a number (default 1000): --cpuid; --msr-read (the x2APIC TPR); --msr-write (the TSC deadline, too far to fire);
- * --icr (fixed IPIs to itself, each taken before the next is sent); --out and --in (MON_PORT_ECHO); --mmio and --mmio-read (the first
- * and the second page of the MMIO window); --vmmcall (an unknown number); --hlt (woken by a periodic timer).
+ * Arguments, each with a number (default 1000): --cpuid; --msr-read (the x2APIC TPR); --msr-write (the TSC deadline, too far to
+ * fire); --icr (fixed IPIs to itself, each taken before the next is sent); --out and --in (MON_PORT_ECHO); --mmio and --mmio-read
+ * (the first and the second page of the MMIO window); --vmmcall (an unknown number); --hlt (woken by a periodic timer).
  */
 #include "apic.h"
 #include "lib.h"

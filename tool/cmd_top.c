@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * exeunt top: virtual machines and their exits, live: full-screen (top_screen.c), or as plain text again and again. Owns options, time and
- * signals.
+ * exeunt top: virtual machines and their exits, live: full-screen (top_screen.c), or as plain text again and again. Owns options, time
+ * and signals.
  */
 #include <errno.h>
 #include <inttypes.h>

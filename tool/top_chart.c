@@ -12,7 +12,7 @@
 #define EIGHTHS		8
 #define MIN_BUCKETS	24	/* that a chart spans: three octaves */
 #define MAX_REPEAT	6
-#define LOG_BUCKET	16	/* the axis is logarithmic from here on: there is no need to show what lies before it if that is empty */
+#define LOG_BUCKET	16	/* the axis is logarithmic from here on; what lies before it is not shown if it is empty */
 #define SCALE_COLUMNS	7	/* left of the bars */
 
 /* A bar's cell that is @eighths full, at least 1. */
@@ -39,13 +39,13 @@ static unsigned int bar_height(double value, double highest, unsigned int lines)
 void trend_paint(struct canvas *c, unsigned int y, unsigned int x, unsigned int width, enum style style, const float *rates,
 		 unsigned int nr, unsigned int samples)
 {
-	unsigned int group = width ? (nr + width - 1) / width : 0;
-	unsigned int newest = group ? samples / group : 0;
 	double bars[TREND_TICKS] = { 0 }, highest = 0;
-	unsigned int sizes[TREND_TICKS] = { 0 };
+	unsigned int sizes[TREND_TICKS] = { 0 }, group, newest;
 
 	if (!nr || !width)
 		return;
+	group = (nr + width - 1) / width;
+	newest = samples / group;
 	/* A sample stays in its group when others come, or the picture would flicker. */
 	for (unsigned int i = 0; i < nr; i++) {
 		unsigned int age = newest - (samples - (nr - 1 - i)) / group;

@@ -10,8 +10,8 @@
 #include "top_items.h"
 
 /*
- * A histogram fitted to a width. Its axis is that of the buckets (include/exeunt/stats.h): eight to each octave, all equally wide. Either
- * a column is some buckets, or a bucket is some columns.
+ * A histogram fitted to a width. Its axis is that of the buckets (include/exeunt/stats.h): eight to each octave, all equally wide.
+ * Either a column is some buckets, or a bucket is some columns.
  */
 struct chart {
 	unsigned int first;		/* bucket of the first column */

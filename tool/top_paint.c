@@ -99,8 +99,8 @@ static void vm_summary(const struct top *t, const struct vm *vm, char *buf, size
 	int len;
 
 	top_data_figures(&t->data, &all, t->cumulative, &f);
-	len = snprintf(buf, size, "pid %d on %s, %zu vCPU%s%s: %s exits/s", vm->pid, vm->engine, vm->nr_vcpus, vm->nr_vcpus == 1 ? "" : "s",
-		       vm->ended ? ", ended" : "", format_count(f.seconds > 0 ? f.sum.count / f.seconds : 0, count, sizeof(count)));
+	len = snprintf(buf, size, "pid %d on %s, %zu vCPU%s%s: %s exits/s", vm->pid, vm->engine, vm->nr_vcpus,
+		       vm->nr_vcpus == 1 ? "" : "s", vm->ended ? ", ended" : "", format_count(f.seconds > 0 ? f.sum.count / f.seconds : 0, count, sizeof(count)));
 	if (f.sum.count && (size_t)len < size)
 		snprintf(buf + len, size - len, ", %s each", format_ns(row_mean(&f.sum) * vm->tick_ns, average, sizeof(average)));
 }
@@ -219,7 +219,7 @@ static void paint_rows(const struct top *t, struct canvas *c, const struct layou
 static void paint_emptiness(const struct top *t, struct canvas *c, const struct strip *list)
 {
 	char text[TOP_FILTER_SIZE + 32];
-	unsigned int width;
+	unsigned int width, y = list->y + (list->lines - 1) / 2;
 
 	if (*top_current_view(t)->filter)
 		snprintf(text, sizeof(text), "no row has '%s' in it", top_current_view(t)->filter);
@@ -228,13 +228,14 @@ static void paint_emptiness(const struct top *t, struct canvas *c, const struct 
 	else
 		snprintf(text, sizeof(text), "no exit so far");
 	width = canvas_text_width(c, text);
-	canvas_put(c, list->y + (list->lines - 1) / 2, width < c->columns ? (c->columns - width) / 2 : 0, c->columns, STYLE_MESSAGE, text);
+	canvas_put(c, y, width < c->columns ? (c->columns - width) / 2 : 0, c->columns, STYLE_MESSAGE, text);
 }
 
 static void paint_menu(const struct top *t, struct canvas *c, unsigned int y, unsigned int lines)
 {
 	enum column columns[TOP_MAX_LIST_COLUMNS];
-	size_t nr = level_sort_columns(t->level, columns), page = lines > 1 ? lines - 1 : 1, offset = scroll(0, t->sort_index, nr, page);
+	size_t nr = level_sort_columns(t->level, columns), page = lines > 1 ? lines - 1 : 1;
+	size_t offset = scroll(0, t->sort_index, nr, page);
 
 	if (lines > 1) {
 		canvas_fill(c, y, 0, MENU_COLUMNS, STYLE_HEAD, L' ', ' ');
@@ -259,7 +260,8 @@ static void paint_pane(const struct top *t, struct canvas *c, const struct strip
 		return;
 	item_text(t, item, name, sizeof(name));
 	if (item->figures.sum.count)
-		snprintf(title, sizeof(title), " %s: time of %s exits ", name, format_count(item->figures.sum.count, count, sizeof(count)));
+		snprintf(title, sizeof(title), " %s: time of %s exits ", name,
+			 format_count(item->figures.sum.count, count, sizeof(count)));
 	else
 		snprintf(title, sizeof(title), " %s: no exits ", name);
 	chart_paint(c, pane->y, pane->lines, item, title);

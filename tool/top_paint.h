@@ -8,7 +8,7 @@
 #include "top_canvas.h"
 #include "top_state.h"
 
-/* Fills @c, which is blank and as large as the screen. Where a text is being typed, *@cursor_x is its column on the last line, else -1. */
+/* Fills @c, which is blank and as large as the screen. *@cursor_x: where a text is being typed on the last line, -1 if none is. */
 void top_paint(const struct top *t, struct canvas *c, int *cursor_x);
 /* Prints the list of the level, all of it, with its heads; @columns: of the terminal, 0 if it is none. Without trends. */
 void top_print_list(const struct top *t, unsigned int columns, bool unicode, FILE *f);

@@ -247,8 +247,9 @@ static void sort_by_neighbour(struct top *t, bool right)
 static void begin_sort(struct top *t)
 {
 	enum column columns[TOP_MAX_LIST_COLUMNS];
+	size_t nr = level_sort_columns(t->level, columns);
 
-	t->sort_index = sort_position(t, columns, level_sort_columns(t->level, columns));
+	t->sort_index = sort_position(t, columns, nr);
 	t->mode = TOP_SORT;
 }
 

@@ -232,7 +232,8 @@ void table_paint_head(struct canvas *c, unsigned int y, const struct top *t, con
 	}
 }
 
-static void put_trend(struct canvas *c, unsigned int y, unsigned int x, unsigned int width, const struct top *t, const struct item *item)
+static void put_trend(struct canvas *c, unsigned int y, unsigned int x, unsigned int width, const struct top *t,
+		      const struct item *item)
 {
 	float rates[TREND_TICKS];
 	unsigned int nr = top_data_trend(&t->data, &item->part, rates);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests of what `exeunt top` knows and where its user is: figures and trends, VMs that come and go, rows, sorting, filtering, selection,
- * keys.
+ * Tests of what `exeunt top` knows and where its user is: figures and trends, VMs that come and go, rows, sorting, filtering,
+ * selection, keys.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -370,8 +370,8 @@ static void who_is_inside_a_vm_that_goes_is_told_and_put_outside(void **state)
 
 static void no_vm_at_all_is_no_trouble(void **state)
 {
-	static const unsigned int keys[] = { TOP_KEY_DOWN, TOP_KEY_UP, TOP_KEY_ENTER, TOP_KEY_ESCAPE, TOP_KEY_PAGE_DOWN, TOP_KEY_END, 'r',
-					     's', TOP_KEY_ENTER, '<', '>', 'c' };
+	static const unsigned int keys[] = { TOP_KEY_DOWN, TOP_KEY_UP, TOP_KEY_ENTER, TOP_KEY_ESCAPE, TOP_KEY_PAGE_DOWN, TOP_KEY_END,
+					     'r', 's', TOP_KEY_ENTER, '<', '>', 'c' };
 
 	vm_vanishes("web");
 	vm_vanishes("db");
@@ -579,8 +579,8 @@ static void sort_keys_stop_at_the_ends_of_the_menu(void **state)
 
 static void every_column_of_every_level_sorts_numbers_downwards(void **state)
 {
-	static const enum column down[] = { COLUMN_RATE, COLUMN_COUNT, COLUMN_SHARE, COLUMN_TIME, COLUMN_AVERAGE, COLUMN_P50, COLUMN_P99,
-					    COLUMN_MAX, COLUMN_USER };
+	static const enum column down[] = { COLUMN_RATE, COLUMN_COUNT, COLUMN_SHARE, COLUMN_TIME, COLUMN_AVERAGE, COLUMN_P50,
+					    COLUMN_P99, COLUMN_MAX, COLUMN_USER };
 
 	take(&top, 0);
 	for (unsigned int i = 1; i <= 6; i++)

@@ -244,8 +244,8 @@ static void tables_are_never_wider_than_the_screen(void **state)
 static void eighty_columns_show_what_matters(void **state)
 {
 	static const enum column vms[] = { COLUMN_PID, COLUMN_ENGINE, COLUMN_VCPUS, COLUMN_RATE, COLUMN_OUTSIDE, COLUMN_TOP };
-	static const enum column reasons[] = { COLUMN_RATE, COLUMN_SHARE, COLUMN_TIME, COLUMN_AVERAGE, COLUMN_P50, COLUMN_P99, COLUMN_MAX,
-					       COLUMN_TREND };
+	static const enum column reasons[] = { COLUMN_RATE, COLUMN_SHARE, COLUMN_TIME, COLUMN_AVERAGE, COLUMN_P50, COLUMN_P99,
+					       COLUMN_MAX, COLUMN_TREND };
 	struct table_columns c;
 
 	some_exits();

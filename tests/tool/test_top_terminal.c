@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests of `exeunt top` as a program on a terminal (a pseudo-terminal here): it comes, it goes, and leaves the terminal as it was, however
- * it ends; and of its plain text, its options and its exit status.
+ * Tests of `exeunt top` as a program on a terminal (a pseudo-terminal here): it comes, it goes, and leaves the terminal as it was,
+ * however it ends; and of its plain text, its options and its exit status.
  */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Exeunt's own statistics (include/exeunt/stats.h): who may read them, which VMs are listed and how long, what is answered to what is
- * wrong, and that what is read fits together while vCPUs run, VMs come and go, and the accounting is switched.
+ * Exeunt's own statistics (include/exeunt/stats.h): who may read them, which VMs are listed and how long, what is answered to what
+ * is wrong, and that what is read fits together while vCPUs run, VMs come and go, and the accounting is switched.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -538,12 +538,14 @@ static void test_read_rooms(void)
 	memset(counters, 0xa5, sizeof(counters));
 	check_errno(read_into(session, &request, r.rows, nr, counters, 8), 0, "the first of the counters");
 	check(request.counters_size == 8 && counters[0] == 2 * (OUTS + 1) && counters[1] == 0xa5a5a5a5a5a5a5a5, "and only that");
-	check_errno(read_into(session, &request, r.rows, nr, counters, sizeof(counters)), 0, "room for more counters than there are");
+	check_errno(read_into(session, &request, r.rows, nr, counters, sizeof(counters)), 0,
+		    "room for more counters than there are");
 	check(request.counters_size == sizeof(struct exeunt_counters) &&
 	      counters[sizeof(struct exeunt_counters) / 8] == 0xa5a5a5a5a5a5a5a5, "gets those that there are");
 	check_errno(read_into(session, &request, (void *)PAGE, nr, counters, 8), EFAULT, "rows to nowhere: EFAULT");
 	check_errno(read_into(session, &request, r.rows, nr, (void *)PAGE, 8), EFAULT, "counters to nowhere: EFAULT");
-	check_errno(read_into(session, &request, (void *)~0xfffull, nr, counters, 8), EFAULT, "rows to the kernel's addresses: EFAULT");
+	check_errno(read_into(session, &request, (void *)~0xfffull, nr, counters, 8), EFAULT,
+		    "rows to the kernel's addresses: EFAULT");
 	machine_free(&m);
 	close(session);
 }
