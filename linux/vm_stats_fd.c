@@ -292,7 +292,8 @@ static ssize_t stats_read(struct file *file, char __user *buf, size_t len, loff_
 
 	if (!image)
 		return -ENOMEM;
-	write_head(f, image);
+	if (*pos < DATA_OFFSET)
+		write_head(f, image);
 	/* Readers take header and descriptors once and the values many times. */
 	if (*pos < size && len > 0 && *pos + (loff_t)min(len, size) > DATA_OFFSET)
 		r = write_values(f, (void *)(image + DATA_OFFSET));
