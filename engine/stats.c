@@ -179,9 +179,11 @@ void stats_read_counters(const struct vcpu_stats *s, struct exeunt_counters *c)
 		c->runs += c->user_exits[i];
 	/* KVM_RUN loads the guest's vector state at its beginning. */
 	c->fpu_guest_loads = c->runs + s->fpu_reloads;
-	for (u32 i = 0; i < EXEUNT_TARGETS; i++) {
-		c->ipis[APIC_FIXED][0][0] += s->unicast[i];
-		c->ipi_targets[0][i] += s->unicast[i];
+	for (u32 i = 0; i < 8 * 2 * EXEUNT_TARGETS; i++) {
+		u64 taken = (&s->ipi_one[0][0][0])[i];
+
+		c->ipis[i / (2 * EXEUNT_TARGETS)][i / EXEUNT_TARGETS % 2][0] += taken;
+		c->ipi_targets[0][i % EXEUNT_TARGETS] += taken;
 	}
 }
 

@@ -52,7 +52,7 @@ struct vcpu_stats {
 	/* What can be computed from others is left out here: stats_read_counters() does. */
 	struct exeunt_counters counters;
 	u64 fpu_reloads;	/* the guest's vector state had left the CPU within KVM_RUN and came back */
-	u64 unicast[EXEUNT_TARGETS];	/* fixed IPIs by physical id, by what their target did */
+	u64 ipi_one[8][2][EXEUNT_TARGETS];	/* IPIs taken by one: ipis and ipi_targets are made of it */
 };
 
 /* NULL: no memory. May sleep. */
@@ -172,6 +172,13 @@ static __always_inline void stats_outcome(struct vcpu_stats *s, enum exeunt_outc
 			(v)->stats->counters.field += (n); \
 	} while (0)
 #define stats_inc(v, field)	stats_add_to(v, field, 1)
+
+/* One vCPU took an IPI, and was doing @state. vCPU thread of the sender. */
+static __always_inline void stats_ipi_one(struct vcpu_stats *s, u32 mode, bool logical, enum exeunt_target state)
+{
+	if (host_accounting())
+		s->ipi_one[mode & 7][logical][state]++;
+}
 
 /* KVM_RUN returns @r (0 or -errno) with @exit_reason in kvm_run, which the VMM can write: it is bounded here. vCPU thread. */
 static inline void stats_user_exit(struct vcpu_stats *s, u32 exit_reason, int r)

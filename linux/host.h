@@ -16,6 +16,7 @@
 #include <linux/nospec.h>
 #include <linux/math64.h>
 #include <linux/kvm.h>
+#include <exeunt/stats.h>
 #include <uapi/linux/kvm_para.h>
 #include <asm/kvm.h>
 #include <linux/ktime.h>
@@ -122,8 +123,11 @@ void host_timer_cancel(struct vcpu *v);
 
 /* --- Threads. --- */
 
-/* Makes @v notice its requests: wakes it if it is blocked, gets it out of the guest if it is in it. Any context. */
-void host_kick(struct vcpu *v);
+/*
+ * Makes @v notice its requests: wakes it if it is blocked, gets it out of the guest if it is in it. What it was doing; it is halted if
+ * it had to be woken. Any context.
+ */
+enum exeunt_target host_kick(struct vcpu *v);
 /* Its thread is on a CPU, in KVM_RUN or another call. Any context; true only for this moment. */
 bool host_vcpu_on_cpu(const struct vcpu *v);
 /* Waits until vcpu_wants_to_run(v) (run.h) or a signal. vCPU thread. */

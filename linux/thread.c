@@ -127,21 +127,25 @@ bool host_vcpu_on_cpu(const struct vcpu *v)
 	return READ_ONCE(HOST_VCPU(v)->cpu) >= 0;
 }
 
-void host_kick(struct vcpu *v)
+enum exeunt_target host_kick(struct vcpu *v)
 {
 	struct host_vcpu *hv = HOST_VCPU(v);
+	enum exeunt_target state = host_vcpu_on_cpu(v) ? EXEUNT_TARGET_OUTSIDE : EXEUNT_TARGET_PREEMPTED;
 	struct task_struct *thread;
 
 	/* swq_has_sleeper() has the barrier between what the caller wrote and what the vCPU's mode is; see engine/run.c. */
-	if (swq_has_sleeper(&hv->wait))
+	if (swq_has_sleeper(&hv->wait)) {
 		swake_up_one(&hv->wait);
+		state = EXEUNT_TARGET_HALTED;
+	}
 	if (READ_ONCE(v->mode) != IN_GUEST)
-		return;
+		return state;
 	rcu_read_lock();
 	thread = pid_task(rcu_dereference(hv->pid), PIDTYPE_PID);
 	if (thread)
 		kick_process(thread);
 	rcu_read_unlock();
+	return EXEUNT_TARGET_RUNNING;
 }
 
 /* Notes which thread runs the vCPU; a VMM changes that rarely. */

@@ -270,13 +270,13 @@ static void set_trigger_mode(struct lapic *a, u8 vector, bool level)
 		__atomic_fetch_and(tmr, ~bit, __ATOMIC_RELAXED);
 }
 
-static void take_interrupt(struct vcpu *v, u8 vector, bool level, bool kick)
+/* What the vCPU was doing; without a kick it is the one that sends. */
+static enum exeunt_target take_interrupt(struct vcpu *v, u8 vector, bool level, bool kick)
 {
 	set_trigger_mode(&v->apic, vector, level);
 	irr_set(&v->apic, vector);
 	vcpu_request(v, REQ_EVENT);
-	if (kick)
-		host_kick(v);
+	return kick ? host_kick(v) : EXEUNT_TARGET_SELF;
 }
 
 /*
@@ -289,18 +289,17 @@ static void report_error(struct vcpu *v, u32 error)
 		lapic_lvt_fire(v, LAPIC_LVT_ERROR, true);
 }
 
-/* A fixed interrupt arrives at a reachable APIC. True if it takes it. Any context. */
-static bool accept_fixed(struct vcpu *v, u8 vector, bool level, u8 mode, bool kick)
+/* A fixed interrupt arrives at a reachable APIC. -1 if it does not take it, else what its vCPU was doing. Any context. */
+static int accept_fixed(struct vcpu *v, u8 vector, bool level, u8 mode, bool kick)
 {
 	host_trace_apic_accept(v, mode, level, vector);
 	if (!sw_enabled(&v->apic))
-		return false;
+		return -1;
 	if (unlikely(vector < FIRST_VECTOR)) {
 		report_error(v, ESR_RECEIVE_ILLEGAL);
-		return false;
+		return -1;
 	}
-	take_interrupt(v, vector, level, kick);
-	return true;
+	return take_interrupt(v, vector, level, kick);
 }
 
 void lapic_lvt_fire(struct vcpu *v, enum lapic_reg lvt, bool kick)
@@ -442,52 +441,30 @@ static enum exeunt_target target_state(const struct vcpu *src, const struct vcpu
 	return host_vcpu_on_cpu(v) ? EXEUNT_TARGET_OUTSIDE : EXEUNT_TARGET_PREEMPTED;
 }
 
-/* @msg arrives at @v, which it addresses. The number of vCPUs that took it: 0 or 1. */
-static int accept_msg(struct vcpu *v, struct vcpu *src, const struct apic_msg *msg)
-{
-	if (msg->delivery_mode <= APIC_LOWEST)
-		return accept_fixed(v, msg->vector, msg->level, msg->delivery_mode, v != src);
-	host_trace_apic_accept(v, msg->delivery_mode, msg->level, msg->vector);
-	switch (msg->delivery_mode) {
-	case APIC_NMI:
-		event_nmi(v);
-		return 1;
-	case APIC_INIT:
-		/* The level de-assert of old only synchronized arbitration ids. */
-		if (msg->level && !msg->assert)
-			return 0;
-		queue_init(v);
-		return 1;
-	case APIC_SIPI:
-		queue_sipi(v, msg->vector);
-		return 1;
-	}
-	return 0;	/* SMI is not supported; ExtINT has no sender but the PIC */
-}
-
-/* Another vCPU took the IPI that @src is sending, which is one of several only from the second on. */
-static void count_target(struct vcpu *src, enum exeunt_target state)
-{
-	struct lapic *a = &src->apic;
-
-	if (a->ipi_taken++)
-		stats_inc(src, ipi_targets[1][state]);
-	else
-		a->ipi_first = state;
-}
-
+/* @msg arrives at @v, which it addresses. -1 if it does not take it, else what it was doing. */
 static int deliver_one(struct vcpu *v, struct vcpu *src, const struct apic_msg *msg)
 {
 	enum exeunt_target state;
-	int taken;
 
-	if (!src || !host_accounting())
-		return accept_msg(v, src, msg);
+	if (msg->delivery_mode <= APIC_LOWEST)
+		return accept_fixed(v, msg->vector, msg->level, msg->delivery_mode, v != src);
+	host_trace_apic_accept(v, msg->delivery_mode, msg->level, msg->vector);
 	state = target_state(src, v);
-	taken = accept_msg(v, src, msg);
-	if (taken)
-		count_target(src, state);
-	return taken;
+	switch (msg->delivery_mode) {
+	case APIC_NMI:
+		event_nmi(v);
+		return state;
+	case APIC_INIT:
+		/* The level de-assert of old only synchronized arbitration ids. */
+		if (msg->level && !msg->assert)
+			return -1;
+		queue_init(v);
+		return state;
+	case APIC_SIPI:
+		queue_sipi(v, msg->vector);
+		return state;
+	}
+	return -1;	/* SMI is not supported; ExtINT has no sender but the PIC */
 }
 
 /*
@@ -514,7 +491,7 @@ static int deliver_lowest(struct vm *vm, struct vcpu *src, const struct apic_msg
 			best_ppr = ppr;
 		}
 	}
-	return best ? deliver_one(best, src, msg) : 0;
+	return best ? deliver_one(best, src, msg) : -1;
 }
 
 /* One vCPU is meant, and its id is the destination. */
@@ -524,21 +501,60 @@ static bool is_unicast(const struct apic_msg *msg)
 	       msg->dest != (msg->x2apic_dest ? X2APIC_BROADCAST : XAPIC_BROADCAST);
 }
 
-int lapic_deliver(struct vm *vm, struct vcpu *src, const struct apic_msg *msg)
+/* Accounts for an IPI that @count vCPUs have taken, the first of which was doing @first. */
+static void count_ipi(struct vcpu *v, const struct apic_msg *msg, int count, int first)
 {
+	bool logical = msg->logical || msg->shorthand;
+
+	if (likely(count == 1)) {
+		stats_ipi_one(v->stats, msg->delivery_mode, logical, first);
+	} else if (count) {
+		stats_inc(v, ipis[msg->delivery_mode & 7][logical][1]);
+		stats_inc(v, ipi_targets[1][first]);
+	} else {
+		stats_inc(v, ipis_untaken);
+	}
+}
+
+/* To all that are addressed. The number that took it; in *@first what the first of them was doing. */
+static int deliver_all(struct vm *vm, struct vcpu *src, const struct apic_msg *msg, int *first)
+{
+	int count = 0, state;
 	struct vcpu *v;
-	int count = 0;
 	u32 i;
 
-	if (is_unicast(msg)) {
-		v = vm_vcpu(vm, msg->dest);
-		return v && reachable(&v->apic) ? deliver_one(v, src, msg) : 0;
+	vm_for_each_vcpu(vm, v, i) {
+		if (!lapic_msg_matches(v, src, msg))
+			continue;
+		state = deliver_one(v, src, msg);
+		if (state < 0)
+			continue;
+		if (!count++)
+			*first = state;
+		else if (src)
+			stats_inc(src, ipi_targets[1][state]);
 	}
-	if (msg->delivery_mode == APIC_LOWEST)
-		return deliver_lowest(vm, src, msg);
-	vm_for_each_vcpu(vm, v, i)
-		if (lapic_msg_matches(v, src, msg))
-			count += deliver_one(v, src, msg);
+	return count;
+}
+
+int lapic_deliver(struct vm *vm, struct vcpu *src, const struct apic_msg *msg)
+{
+	int count, first = -1;
+
+	if (is_unicast(msg)) {
+		struct vcpu *v = vm_vcpu(vm, msg->dest);
+
+		if (v && reachable(&v->apic))
+			first = deliver_one(v, src, msg);
+		count = first >= 0;
+	} else if (msg->delivery_mode == APIC_LOWEST) {
+		first = deliver_lowest(vm, src, msg);
+		count = first >= 0;
+	} else {
+		count = deliver_all(vm, src, msg, &first);
+	}
+	if (src)
+		count_ipi(src, msg, count, first);
 	return count;
 }
 
@@ -573,19 +589,6 @@ int lapic_deliver_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data)
 
 /* --- IPIs. --- */
 
-/* Accounts for an IPI that deliver_one() has brought to all who took it. */
-static void count_ipi(struct vcpu *v, const struct apic_msg *msg)
-{
-	bool several = v->apic.ipi_taken > 1;
-
-	if (!v->apic.ipi_taken) {
-		stats_inc(v, ipis_untaken);
-		return;
-	}
-	stats_inc(v, ipis[msg->delivery_mode & 7][msg->logical || msg->shorthand][several]);
-	stats_inc(v, ipi_targets[several][v->apic.ipi_first]);
-}
-
 static void send_ipi(struct vcpu *v, u32 icr, u32 dest)
 {
 	struct apic_msg msg = {
@@ -604,27 +607,22 @@ static void send_ipi(struct vcpu *v, u32 icr, u32 dest)
 		report_error(v, ESR_SEND_ILLEGAL);
 		return;
 	}
-	v->apic.ipi_taken = 0;
 	lapic_deliver(v->vm, v, &msg);
-	count_ipi(v, &msg);
 }
 
 /* A fixed interrupt to @dest by number: what lapic_deliver would do, without a message. */
 static void send_unicast(struct vcpu *v, u32 icr, u32 dest)
 {
 	struct vcpu *target = vm_vcpu(v->vm, dest);
+	int state = -1;
 
 	host_trace_apic_ipi(icr, dest);
-	if (target && reachable(&target->apic)) {
-		enum exeunt_target state = host_accounting() ? target_state(v, target) : 0;
-
-		if (accept_fixed(target, icr & LVT_VECTOR, icr & ICR_LEVEL, APIC_FIXED, target != v)) {
-			if (host_accounting())
-				v->stats->unicast[state]++;
-			return;
-		}
-	}
-	stats_inc(v, ipis_untaken);
+	if (target && reachable(&target->apic))
+		state = accept_fixed(target, icr & LVT_VECTOR, icr & ICR_LEVEL, APIC_FIXED, target != v);
+	if (unlikely(state < 0))
+		stats_inc(v, ipis_untaken);
+	else
+		stats_ipi_one(v->stats, APIC_FIXED, false, state);
 }
 
 /* A fixed interrupt to the sender itself. */
@@ -635,12 +633,10 @@ static void send_to_self(struct vcpu *v, u32 icr, u32 dest)
 		report_error(v, ESR_SEND_ILLEGAL);
 		return;
 	}
-	if (reachable(&v->apic) && accept_fixed(v, icr & LVT_VECTOR, icr & ICR_LEVEL, APIC_FIXED, false)) {
-		stats_inc(v, ipis[APIC_FIXED][1][0]);
-		stats_inc(v, ipi_targets[0][EXEUNT_TARGET_SELF]);
-	} else {
+	if (reachable(&v->apic) && accept_fixed(v, icr & LVT_VECTOR, icr & ICR_LEVEL, APIC_FIXED, false) >= 0)
+		stats_ipi_one(v->stats, APIC_FIXED, true, EXEUNT_TARGET_SELF);
+	else
 		stats_inc(v, ipis_untaken);
-	}
 }
 
 int lapic_icr_write(struct vcpu *v, u64 icr)

@@ -101,8 +101,6 @@ struct lapic {
 	u8 sipi_vector;
 	u8 eoi_vector;		/* for KVM_EXIT_IOAPIC_EOI */
 	u64 eoi_exit[4];	/* vectors whose EOI the VMM's IOAPIC wants; set at REQ_IOAPIC_SCAN */
-	u16 ipi_taken;		/* how many have taken the IPI that is being sent, and what the first did: for the accounting */
-	u8 ipi_first;
 	u8 cr8;			/* without an APIC here: what the VMM's has */
 	u64 vapic_gpa;		/* KVM_SET_VAPIC_ADDR; 0 off */
 	struct lapic_timer timer;

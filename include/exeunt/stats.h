@@ -77,8 +77,8 @@ struct exeunt_row {
 enum exeunt_target {
 	EXEUNT_TARGET_SELF,		/* the sender itself */
 	EXEUNT_TARGET_RUNNING,		/* in guest mode: it is kicked */
-	EXEUNT_TARGET_OUTSIDE,		/* its thread is on a CPU, in the hypervisor */
-	EXEUNT_TARGET_HALTED,		/* halted, or waits for INIT or SIPI: asleep or polling, it is woken */
+	EXEUNT_TARGET_OUTSIDE,		/* its thread is on a CPU, in the hypervisor: it looks anyway */
+	EXEUNT_TARGET_HALTED,		/* asleep in HLT, or for INIT or SIPI: it is woken */
 	EXEUNT_TARGET_PREEMPTED,	/* its thread is on no CPU though it has work, or it is in the VMM */
 	EXEUNT_TARGETS
 };

@@ -346,9 +346,14 @@ void host_timer_cancel(struct vcpu *v)
 
 /* --- Threads. --- */
 
-void host_kick(struct vcpu *v)
+enum exeunt_target host_kick(struct vcpu *v)
 {
 	__atomic_fetch_add(&machine_of(v)->kicks, 1, __ATOMIC_RELAXED);
+	if (__atomic_load_n(&v->mode, __ATOMIC_RELAXED) == IN_GUEST)
+		return EXEUNT_TARGET_RUNNING;
+	if (v->mp_state != KVM_MP_STATE_RUNNABLE)
+		return EXEUNT_TARGET_HALTED;
+	return machine_of(v)->off_cpu ? EXEUNT_TARGET_PREEMPTED : EXEUNT_TARGET_OUTSIDE;
 }
 
 bool host_vcpu_on_cpu(const struct vcpu *v) { return !((const struct machine_vcpu *)v)->off_cpu; }

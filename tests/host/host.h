@@ -18,6 +18,7 @@
 #include <linux/types.h>
 #include <linux/kvm.h>
 #include <linux/kvm_para.h>
+#include <exeunt/stats.h>
 
 typedef __u8 u8;
 typedef __u16 u16;
@@ -122,7 +123,7 @@ void host_timer_cancel(struct vcpu *v);
 
 /* --- Threads. --- */
 
-void host_kick(struct vcpu *v);
+enum exeunt_target host_kick(struct vcpu *v);
 bool host_vcpu_on_cpu(const struct vcpu *v);
 bool host_accounting(void);
 void host_block(struct vcpu *v);

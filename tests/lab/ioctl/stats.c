@@ -27,6 +27,7 @@
 
 #define NOBODY		65534
 #define RACE_MS		1000
+#define LEAST_ROUNDS	10	/* of a race, however slow the machine is */
 #define OUTS		50
 #define PORT		0x80
 #define SWITCH		"/sys/module/exeunt_amd/parameters/accounting"
@@ -843,7 +844,7 @@ static void test_reading_while_they_run(void)
 	read_vcpu(session, last_vm(session), 0, &r[0][1]);
 	read_vcpu(session, last_vm(session), 1, &r[1][1]);
 	first = all_exits(&r[0][1]);
-	for (; now_ms() < end; reads++)
+	for (; now_ms() < end || reads <= LEAST_ROUNDS; reads++)
 		for (unsigned int i = 0; i < 2; i++) {
 			struct reading *now = &r[i][reads % 2], *before = &r[i][!(reads % 2)];
 
@@ -852,7 +853,7 @@ static void test_reading_while_they_run(void)
 			down += gone_down(now, before);
 		}
 	pair_stop(&p);
-	check(reads > 10 && !failed, "two vCPUs are read while they run");
+	check(!failed, "two vCPUs are read while they run");
 	check(!torn, "every row fits together at any moment");
 	check(!down, "what has been counted stays counted");
 	read_vcpu(session, last_vm(session), 0, &r[0][0]);
@@ -931,7 +932,7 @@ static void test_switched_while_they_run(void)
 	struct pair p;
 
 	pair_start(&p);
-	for (; now_ms() < end; switches++) {
+	for (; now_ms() < end || switches <= LEAST_ROUNDS; switches++) {
 		set_accounting(switches % 2 ? "1" : "0");
 		sleep_ms(switches % 7);
 		read_vcpu(session, last_vm(session), switches % 2, &r);
@@ -945,7 +946,7 @@ static void test_switched_while_they_run(void)
 	sleep_ms(50);
 	read_vcpu(session, last_vm(session), 0, &r);
 	pair_stop(&p);
-	check(switches > 10 && accounting() == 1, "the accounting is switched while vCPUs run");
+	check(accounting() == 1, "the accounting is switched while vCPUs run");
 	check(!bad, "every row fits together");
 	check(!impossible, "no exit counts that never was");
 	check(!late, "nor longer than the guest has run");
