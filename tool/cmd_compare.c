@@ -40,7 +40,7 @@ static const struct argp_option option_list[] = {
 };
 
 static const char doc[] =
-	"Compare two recordings (exeunt record): of each exit reason the exits a second, their mean time and the share of a CPU that they "
+	"Compare two recordings (exeunt record; - is standard input): of each exit reason the exits a second, their mean time and the share of a CPU that they "
 	"cost, in A and in B, and whether they differ by more than chance.\v"
 	"Rates and shares are tested over the recordings' intervals (record with -I, ten intervals or more each), times over the exits, "
 	"by Welch's t-test, corrected for the number of tests by Holm's method. A difference is named if it is significant "
@@ -85,6 +85,8 @@ static void add_file(const struct argp_state *state, struct options *o, const ch
 {
 	if (o->nr_files == SIDES)
 		argp_error(state, "two recordings are compared, and '%s' is one more", arg);
+	if (o->nr_files && !strcmp(arg, "-") && !strcmp(o->file[0], "-"))
+		argp_error(state, "only one of the recordings can be standard input");
 	o->file[o->nr_files++] = arg;
 }
 
@@ -100,6 +102,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		set_view(state, o, VIEW_MSR + key - OPTION_MSR);
 		return 0;
 	case OPTION_VM:
+		if (!*arg)
+			argp_error(state, "--vm takes a name");
 		o->compare.target.vm = arg;
 		return 0;
 	case OPTION_VCPU:
@@ -129,18 +133,24 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
+static const char *file_title(const char *name)
+{
+	return strcmp(name, "-") ? name : "standard input";
+}
+
 static struct recording *read_file(const char *name)
 {
-	char error[256];
-	FILE *f = fopen(name, "r");
+	FILE *f = strcmp(name, "-") ? fopen(name, "re") : stdin;
 	struct recording *r;
+	char error[256];
 
 	if (!f)
 		die(STATUS_FAILED, "%s: %s", name, strerror(errno));
 	r = recording_read(f, error, sizeof(error));
 	if (!r)
-		die(STATUS_FAILED, "%s: %s", name, error);
-	fclose(f);
+		die(STATUS_FAILED, "%s: %s", file_title(name), error);
+	if (f != stdin)
+		fclose(f);
 	return r;
 }
 
@@ -184,7 +194,7 @@ int cmd_compare(int argc, char **argv)
 
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	for (int i = 0; i < SIDES; i++) {
-		names.file[i] = o.file[i];
+		names.file[i] = file_title(o.file[i]);
 		names.recording[i] = r[i] = read_file(o.file[i]);
 	}
 	check_target(&o.compare.target, &names);

@@ -57,7 +57,8 @@ static const char doc[] =
 	"  exeunt export --listen 9177\n"
 	"  exeunt export -I 15000 -o /var/lib/prometheus/node-exporter/exeunt.prom\n"
 	"  exeunt export --format prometheus | promtool check metrics\n\n"
-	"Exit status: 0 it went well, also when SIGTERM or SIGINT ended it; 1 something failed; 2 called wrongly; of a COMMAND, the COMMAND's.";
+	"Exit status: 0 it went well, also when a signal (SIGTERM, SIGINT, SIGHUP, SIGQUIT) ended it; "
+	"1 something failed; 2 called wrongly; of a COMMAND, the COMMAND's.";
 
 static enum metrics_format format_argument(const struct argp_state *state, const char *arg)
 {
@@ -90,6 +91,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		state->child_inputs[0] = &e->target;
 		return 0;
 	case 'o':
+		if (!*arg)
+			argp_error(state, "-o takes a file's name");
 		e->output = arg;
 		return 0;
 	case 'I':
@@ -179,6 +182,19 @@ static bool read_sample(struct export *e, struct sample *s)
 	return true;
 }
 
+/* Is what is @asked for there, at the beginning? */
+static bool check_first_sample(struct export *e, const struct target *asked)
+{
+	struct sample s;
+	bool ok;
+
+	if (!read_sample(e, &s))
+		return false;
+	ok = watch_check_target(asked, &s, true);
+	sample_free(&s);
+	return ok;
+}
+
 static bool write_now(struct export *e)
 {
 	struct sample s;
@@ -196,9 +212,7 @@ static int write_repeatedly(struct export *e)
 	const struct timespec interval = { .tv_sec = e->interval_ms / 1000, .tv_nsec = e->interval_ms % 1000 * 1000000 };
 	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
+	ending_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	do {
 		if (!write_now(e))
@@ -236,12 +250,18 @@ static int serve(struct export *e)
 
 static int export_for_long(struct export *e)
 {
+	const struct target asked = e->target.target;
 	int status;
 
+	if (!watch_find_process(&e->target.target))
+		return STATUS_FAILED;
 	e->source = source_open(e->target.engine, &e->target.target, &status);
 	if (!e->source)
 		return status;
-	status = e->listen ? serve(e) : write_repeatedly(e);
+	if (!check_first_sample(e, &asked))
+		status = STATUS_FAILED;
+	else
+		status = e->listen ? serve(e) : write_repeatedly(e);
 	source_close(e->source);
 	return status;
 }

@@ -22,7 +22,7 @@ struct report {
 	unsigned int sections;
 	bool json;
 	const char *html;		/* NULL: not as HTML */
-	const char *path;		/* of the output, unless that is HTML */
+	const char *path;		/* of the output, unless that is HTML; NULL: standard output */
 	const char *file;		/* the recording */
 };
 
@@ -59,7 +59,7 @@ static void check_options(const struct report *r, const struct argp_state *state
 {
 	if (r->html && r->json)
 		argp_error(state, "--html and --json exclude each other");
-	if (r->html && strcmp(r->path, "-"))
+	if (r->html && r->path)
 		argp_error(state, "--html says where to write: -o has nothing to do with it");
 }
 
@@ -207,9 +207,10 @@ static bool select_target(struct recording *recording, const struct target_optio
 
 static bool write_report(const struct report *r, struct recording *recording)
 {
+	const char *path = r->html ? r->html : r->path;
 	struct outfile out;
 
-	if (!outfile_open(&out, r->html ? r->html : r->path, 0666))
+	if (!outfile_open(&out, path ? path : "-", 0666))
 		return false;
 	if (r->html)
 		report_html(recording, out.f);
@@ -228,7 +229,7 @@ int cmd_report(int argc, char **argv)
 		{ 0 }
 	};
 	static const struct argp argp = { options, parse, "[FILE]", doc, children, NULL, NULL };
-	struct report r = { .path = "-" };
+	struct report r = { 0 };
 	struct recording *recording;
 	bool ok;
 

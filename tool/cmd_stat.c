@@ -23,10 +23,10 @@ struct stat_run {
 	const char *path;		/* NULL: standard output */
 	char **command;
 
-	FILE *f;
+	FILE *f;			/* NULL: not open yet */
 	uint64_t begin_ns;
-	struct sample base;		/* the first look */
-	struct sample last;		/* the one before, with -I */
+	struct sample last;		/* the look before */
+	uint64_t unaccounted;		/* exits that the source saw and that are in no row */
 };
 
 #define OPTION_JSON	0x400
@@ -34,7 +34,7 @@ struct stat_run {
 static const struct argp_option options[] = {
 	{ "interval", 'I', "MS", 0, "Print what happened since the last time every MS milliseconds", 0 },
 	{ "json", OPTION_JSON, NULL, 0, "As one JSON document with everything in it; with -I, one on each line", 0 },
-	{ "output", 'o', "FILE", 0, "To FILE, not to standard output", 0 },
+	{ "output", 'o', "FILE", 0, "To FILE, not to standard output, which - is", 0 },
 	{ 0 }
 };
 
@@ -48,7 +48,7 @@ static const char doc[] =
 	"Examples:\n"
 	"  exeunt stat -- sleep 10\n"
 	"  exeunt stat --vm web --msr --ipi -I 1000\n"
-	"  exeunt stat -p $(pidof qemu-system-x86_64) --json -o exits.json -- sleep 60\n"
+	"  exeunt stat -p $(pidof -s qemu-system-x86_64) --json -o exits.json -- sleep 60\n"
 	"\n"
 	"Exit status: COMMAND's, or 0; 1 if there was nothing to watch or something failed, 2 if called wrongly; 126 or 127 if "
 	"COMMAND could not be run.";
@@ -71,7 +71,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'o':
 		if (!*arg)
 			argp_error(state, "-o takes a file's name");
-		r->path = arg;
+		r->path = strcmp(arg, "-") ? arg : NULL;
 		return 0;
 	case ARGP_KEY_ARG:
 		r->command = take_command(state);
@@ -114,8 +114,8 @@ static void print_json(struct stat_run *r, const struct sample *s, uint64_t dura
 	json_decref(document);
 }
 
-/* What happened between @earlier and @now. */
-static bool print_difference(struct stat_run *r, const struct sample *now, const struct sample *earlier)
+/* What happened between the last look and @now. */
+static bool print_difference(struct stat_run *r, const struct sample *now)
 {
 	struct print p = {
 		.f = r->f,
@@ -126,27 +126,15 @@ static bool print_difference(struct stat_run *r, const struct sample *now, const
 	};
 	struct sample difference;
 
-	sample_diff(&difference, now, earlier);
+	sample_diff(&difference, now, &r->last);
+	for (size_t i = 0; i < difference.nr_vms; i++)
+		r->unaccounted += difference.vms[i].unaccounted;
 	if (r->json)
-		print_json(r, &difference, now->time_ns - earlier->time_ns);
+		print_json(r, &difference, now->time_ns - r->last.time_ns);
 	else
 		print_sample(&p, &difference, r->sections ? r->sections : 1u << SECTION_EXITS);
 	sample_free(&difference);
 	return flush_output(r);
-}
-
-/* Exits that the source saw and that are in no row. */
-static void warn_of_unaccounted(const struct stat_run *r, const struct sample *now)
-{
-	struct sample difference;
-	uint64_t unaccounted = 0;
-
-	sample_diff(&difference, now, &r->base);
-	for (size_t i = 0; i < difference.nr_vms; i++)
-		unaccounted += difference.vms[i].unaccounted;
-	sample_free(&difference);
-	if (unaccounted)
-		complain("warning: %" PRIu64 " exits are not counted: there was no room for their kind", unaccounted);
 }
 
 /* --- Watching --- */
@@ -178,11 +166,11 @@ static bool begin(struct stat_run *r, const struct sample *s)
 		complain("no virtual machine is running");
 		return false;
 	}
+	if (!open_output(r))
+		return false;
 	say_what_is_watched(r, s);
 	r->begin_ns = s->time_ns;
-	sample_copy(&r->base, s);
-	if (r->interval_ms)
-		sample_copy(&r->last, s);
+	sample_copy(&r->last, s);
 	return true;
 }
 
@@ -193,11 +181,9 @@ static bool look(const struct sample *s, enum moment m, void *arg)
 
 	if (m == WATCH_BEGIN)
 		return begin(r, s);
-	if (m == WATCH_END)
-		warn_of_unaccounted(r, s);
-	if (!r->interval_ms)
-		return print_difference(r, s, &r->base);
-	written = print_difference(r, s, &r->last);
+	written = print_difference(r, s);
+	if (m == WATCH_END && r->unaccounted)
+		complain("warning: %" PRIu64 " exits are not counted: there was no room for their kind", r->unaccounted);
 	sample_free(&r->last);
 	sample_copy(&r->last, s);
 	return written;
@@ -216,18 +202,15 @@ int cmd_stat(int argc, char **argv)
 	int status;
 
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &r);
-	if (!open_output(&r))
-		return STATUS_FAILED;
 	w = (struct watch){
 		.engine = r.what.engine,
 		.target = r.what.target,
 		.interval_ms = r.interval_ms,
 		.command = r.command,
 	};
-	status = watch_run(&w, look, &r);
-	sample_free(&r.base);
+	status = watch_run_differences(&w, look, &r);
 	sample_free(&r.last);
-	if (r.f != stdout && fclose(r.f)) {
+	if (r.f && r.f != stdout && fclose(r.f)) {
 		complain("cannot write '%s': %s", r.path, strerror(errno));
 		status = STATUS_FAILED;
 	}

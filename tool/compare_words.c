@@ -209,6 +209,18 @@ static bool any_significant(const struct comparison *c)
 	return false;
 }
 
+/* Without two intervals on each side times are all that can be. */
+static bool rates_tested(const struct comparison *c)
+{
+	return c->side[SIDE_A].intervals > 1 && c->side[SIDE_B].intervals > 1;
+}
+
+static char *no_difference(const struct comparison *c)
+{
+	return xasprintf("No significant difference%s%s.", rates_tested(c) ? "" : " of times, all that could be tested,",
+			 any_significant(c) ? " but for negligible ones" : rates_tested(c) ? "" : " was found");
+}
+
 char *comparison_summary(const struct comparison *c)
 {
 	size_t differ = 0;
@@ -222,9 +234,12 @@ char *comparison_summary(const struct comparison *c)
 	if (!c->tests)
 		return xasprintf("Nothing could be tested: too few exits and intervals.");
 	if (!differ && !row_matters(&c->all) && !row_matters(&c->busy))
-		return xstrdup(any_significant(c) ? "No significant difference but for negligible ones." : "No significant difference.");
+		return no_difference(c);
 	f = open_text(&text);
-	print_whole(f, c);
+	if (rates_tested(c))
+		print_whole(f, c);
+	else
+		fputs("Only times could be tested", f);
 	fprintf(f, "; %zu of %zu %s differ.", differ, c->nr, view_noun(c->view));
 	close_text(f);
 	return text;
@@ -257,7 +272,7 @@ static char *interval_note(const struct comparison *c)
 
 	if (!a && !b)
 		return NULL;
-	return xasprintf("Rates and shares are not testable: %s no intervals; record with -I.",
+	return xasprintf("Rates and shares are not testable: %s fewer than two intervals; record longer, or with a smaller -I.",
 			 a && b ? "the recordings have" : a ? "A has" : "B has");
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "cmd.h"
 #include "util.h"
 
@@ -56,6 +57,19 @@ static const struct command *find_command(const char *name)
 	die(STATUS_USAGE, "'%s' is not a command. See 'exeunt --help'.", name);
 }
 
+/* Commands write to standard output, and argp does, which then exits by itself: what could not be written is a failure. */
+static void finish(int status, void *unused)
+{
+	if (!status && !finish_output())
+		_exit(STATUS_FAILED);
+}
+
+static void refuse_more(char *const *words)
+{
+	if (words[0])
+		die(STATUS_USAGE, "'%s' is one word too many. See 'exeunt --help'.", words[0]);
+}
+
 /* argv[0] is the command's name and becomes "exeunt NAME". */
 static int run_command(int argc, char **argv)
 {
@@ -78,7 +92,7 @@ static int help(char *name)
 	if (name)
 		return run_command(2, words);
 	print_help(stdout);
-	return finish_output() ? 0 : STATUS_FAILED;
+	return 0;
 }
 
 static bool is_one_of(const char *word, const char *a, const char *b)
@@ -90,17 +104,23 @@ int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);	/* whose reader has gone finds out by EPIPE */
 	argp_err_exit_status = STATUS_USAGE;
+	on_exit(finish, NULL);
 	if (argc < 2) {
 		print_help(stderr);
 		return STATUS_USAGE;
 	}
-	if (is_one_of(argv[1], "--help", "-h"))
+	if (is_one_of(argv[1], "--help", "-h")) {
+		refuse_more(argv + 2);
 		return help(NULL);
-	if (!strcmp(argv[1], "help"))
+	}
+	if (!strcmp(argv[1], "help")) {
+		refuse_more(argv + (argv[2] ? 3 : 2));
 		return help(argv[2]);
+	}
 	if (is_one_of(argv[1], "--version", "-V")) {
+		refuse_more(argv + 2);
 		puts(argp_program_version);
-		return finish_output() ? 0 : STATUS_FAILED;
+		return 0;
 	}
 	if (argv[1][0] == '-')
 		die(STATUS_USAGE, "there is no option '%s' before the command. See 'exeunt --help'.", argv[1]);

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include "options.h"
 #include "util.h"
+#include "vmname.h"
 
 enum { OPTION_VM = 0x200, OPTION_VCPU, OPTION_ENGINE };
 
@@ -48,20 +49,35 @@ static enum engine engine_argument(const struct argp_state *state, const char *a
 	return engine;
 }
 
+static void set_name(struct target_options *o, const struct argp_state *state, const char *arg)
+{
+	if (!*arg)
+		argp_error(state, "--vm takes a name");
+	name_clean(o->name, sizeof(o->name), arg);
+	o->target.vm = o->name;
+}
+
+static void only_once(const struct argp_state *state, const char *what, bool given)
+{
+	if (given)
+		argp_error(state, "%s is given twice", what);
+}
+
 static error_t parse_target(int key, char *arg, struct argp_state *state)
 {
 	struct target_options *o = state->input;
 
 	switch (key) {
 	case 'p':
+		only_once(state, "-p", o->target.pid);
 		o->target.pid = number_argument(state, "-p", arg, 1, INT_MAX);
 		return 0;
 	case OPTION_VM:
-		if (!*arg)
-			argp_error(state, "--vm takes a name");
-		o->target.vm = arg;
+		only_once(state, "--vm", o->target.vm);
+		set_name(o, state, arg);
 		return 0;
 	case OPTION_VCPU:
+		only_once(state, "--vcpu", o->target.one_vcpu);
 		o->target.vcpu = number_argument(state, "--vcpu", arg, 0, UINT32_MAX);
 		o->target.one_vcpu = true;
 		return 0;

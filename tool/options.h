@@ -22,8 +22,9 @@
 #include "source.h"
 
 struct target_options {
-	struct target target;		/* .vm points into argv */
+	struct target target;		/* .vm is NULL or points to @name: no copy of this outlives it */
 	enum engine engine;
+	char name[sizeof(((struct vm *)0)->name)];	/* that of --vm, made clean as VMs' names are */
 };
 
 /* Its input is a struct target_options, zeroed. Keys of its options without a letter are 0x200 to 0x2ff: have others of your own. */

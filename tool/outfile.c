@@ -29,6 +29,18 @@ static bool open_temporary(struct outfile *o, mode_t mode)
 	return o->f;
 }
 
+static bool open_in_place(struct outfile *o, mode_t mode)
+{
+	int fd = open(o->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+
+	if (fd < 0) {
+		complain("cannot write %s: %s", o->path, strerror(errno));
+		return false;
+	}
+	o->f = fdopen(fd, "w");
+	return o->f;
+}
+
 bool outfile_open(struct outfile *o, const char *path, mode_t mode)
 {
 	struct stat st;
@@ -38,12 +50,9 @@ bool outfile_open(struct outfile *o, const char *path, mode_t mode)
 		o->f = stdout;
 		return true;
 	}
-	if (stat(path, &st) || S_ISREG(st.st_mode))
+	if (lstat(path, &st) || S_ISREG(st.st_mode))
 		return open_temporary(o, mode);
-	o->f = fopen(path, "we");
-	if (!o->f)
-		complain("cannot write %s: %s", path, strerror(errno));
-	return o->f;
+	return open_in_place(o, mode);
 }
 
 static bool put_in_place(const struct outfile *o, bool keep_old)

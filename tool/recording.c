@@ -19,6 +19,16 @@ static int vcpu_order(const struct interval_vcpu *a, const struct interval_vcpu 
 	return (a->vcpu > b->vcpu) - (a->vcpu < b->vcpu);
 }
 
+bool interval_seek(const struct interval_vcpu **v, const struct interval_vcpu *end, const struct vm *vm, uint32_t vcpu)
+{
+	struct interval_vcpu wanted = { .vm = vm->id, .vcpu = vcpu };
+
+	memcpy(wanted.engine, vm->engine, sizeof(wanted.engine));
+	while (*v < end && vcpu_order(*v, &wanted) < 0)
+		++*v;
+	return *v < end && !vcpu_order(*v, &wanted);
+}
+
 /* Adds the rows of @b to @a. Both are sorted. */
 static void join_rows(struct interval_vcpu *a, const struct interval_vcpu *b)
 {
@@ -174,8 +184,8 @@ void recording_interval(const struct recording *r, size_t i, struct sample *delt
 		for (size_t c = 0; c < vm->nr_vcpus; c++) {
 			vm->vcpus[c].id = r->total.vms[m].vcpus[c].id;
 			vm->vcpus[c].tid = r->total.vms[m].vcpus[c].tid;
-			if (v < end && !strcmp(v->engine, vm->engine) && v->vm == vm->id && v->vcpu == vm->vcpus[c].id)
-				set_rows(&vm->vcpus[c], v++);
+			if (interval_seek(&v, end, vm, vm->vcpus[c].id))
+				set_rows(&vm->vcpus[c], v);
 		}
 	}
 }

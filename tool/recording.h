@@ -82,6 +82,12 @@ void recording_select(struct recording *r, const struct target *t, const char *e
 /* Joins neighbours until there are at most @intervals with at most @rows rows in all, or one is left. */
 void recording_coarsen(struct recording *r, size_t intervals, size_t rows);
 
+/*
+ * Moves *@v, in an interval whose vCPUs end at @end, on to @vm's vCPU @vcpu, or to the first behind it. Is it there? For a walk through
+ * the vCPUs of a sample, in order.
+ */
+bool interval_seek(const struct interval_vcpu **v, const struct interval_vcpu *end, const struct vm *vm, uint32_t vcpu);
+
 /* The parts, for `exeunt stat --json` and others that print them. New references. */
 json_t *json_of_row(const struct vm *vm, const struct exeunt_row *row, bool histogram);
 json_t *json_of_counters(const struct exeunt_counters *c);	/* what is not zero */

@@ -50,12 +50,10 @@ static json_t *text(const char *s)
 	char *clean = xstrdup(s);
 
 	for (char *c = clean; *c; c++) {
-		unsigned char byte = *c;
-
-		if (byte < ' ' || byte == 0x7f || (byte >= 0x80 && !valid))
+		if ((unsigned char)*c >= 0x80 && !valid)
 			*c = '?';
-		else if (byte == 0xc2 && (unsigned char)c[1] < 0xa0)	/* U+0080 to U+009F are control characters, too */
-			*c = c[1] = '?';
+		else
+			memset(c, '?', control_length(c));
 	}
 	json_decref(valid);
 	valid = json_string(clean);
@@ -343,6 +341,7 @@ static uint64_t exits_of(const struct interval *in)
 static void write_interval(const struct sample *total, const struct interval *in, FILE *f)
 {
 	const struct interval_vcpu *v = in->vcpus, *end = in->vcpus + in->nr_vcpus;
+	const char *separator = "";
 
 	fprintf(f, "{\"begin_ns\":%" PRIu64 ",\"end_ns\":%" PRIu64 ",\"exits\":%" PRIu64 ",\"vcpus\":[", bounded(in->begin_ns),
 		bounded(in->end_ns), bounded(exits_of(in)));
@@ -350,11 +349,12 @@ static void write_interval(const struct sample *total, const struct interval *in
 		const struct vm *vm = &total->vms[m];
 
 		for (size_t c = 0; c < vm->nr_vcpus && v < end; c++) {
-			if (strcmp(v->engine, vm->engine) || v->vm != vm->id || v->vcpu != vm->vcpus[c].id)
+			if (!interval_seek(&v, end, vm, vm->vcpus[c].id))
 				continue;
-			fprintf(f, "%s{\"vm\":%zu,\"vcpu\":%zu,\"rows\":[", v > in->vcpus ? "," : "", m, c);
-			write_interval_rows(&vm->vcpus[c], v++, f);
+			fprintf(f, "%s{\"vm\":%zu,\"vcpu\":%zu,\"rows\":[", separator, m, c);
+			write_interval_rows(&vm->vcpus[c], v, f);
 			fputs("]}", f);
+			separator = ",";
 		}
 	}
 	fputs("]}", f);

@@ -92,8 +92,8 @@ static bool get_text(const json_t *object, const struct at *at, const char *memb
 	if (!json_is_string(value))
 		return wrong(at, member, "not a string");
 	*s = json_string_value(value);
-	for (const unsigned char *c = (const unsigned char *)*s; *c; c++)
-		if (*c < ' ' || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0))
+	for (const char *c = *s; *c; c++)
+		if (control_length(c))
 			return wrong(at, member, "has control characters");
 	return true;
 }
@@ -642,6 +642,9 @@ static void explain_json_error(const json_error_t *e, size_t len, char *error, s
 		break;
 	case json_error_duplicate_key:
 		snprintf(error, size, "line %d, column %d: a member that is there already", e->line, e->column);
+		break;
+	case json_error_null_byte_in_key:
+		snprintf(error, size, "line %d, column %d: a member with \\u0000 in its name", e->line, e->column);
 		break;
 	case json_error_numeric_overflow:
 		snprintf(error, size, "line %d, column %d: a number that is too large", e->line, e->column);

@@ -5,6 +5,7 @@
 #ifndef EXEUNT_TOOL_RECORDING_WORDS_H
 #define EXEUNT_TOOL_RECORDING_WORDS_H
 
+#include <stddef.h>
 #include <exeunt/stats.h>
 
 static const char *const kind_words[EXEUNT_KINDS] = {
@@ -31,6 +32,25 @@ static const char *const target_words[EXEUNT_TARGETS] = {
 	[EXEUNT_TARGET_HALTED] = "halted",
 	[EXEUNT_TARGET_PREEMPTED] = "preempted",
 };
+
+/*
+ * The length in bytes of the character at @s, which is UTF-8, if it does not belong into one line of text: control characters, line and
+ * paragraph separators (U+2028, U+2029), and what changes the direction of writing (U+202A to U+202E, U+2066 to U+2069). 0: it does.
+ */
+static inline size_t control_length(const char *s)
+{
+	const unsigned char *c = (const unsigned char *)s;
+
+	if (*c < ' ' || *c == 0x7f)
+		return 1;
+	if (*c == 0xc2)
+		return c[1] < 0xa0 ? 2 : 0;
+	if (*c == 0xe2 && c[1] == 0x80)
+		return c[2] >= 0xa8 && c[2] <= 0xae ? 3 : 0;
+	if (*c == 0xe2 && c[1] == 0x81)
+		return c[2] >= 0xa6 && c[2] <= 0xa9 ? 3 : 0;
+	return 0;
+}
 
 /* Of exeunt_counters.ipis and .ipi_targets. */
 static const char *const destination_words[2] = { "physical", "logical" };

@@ -341,9 +341,7 @@ int serve_run(struct server *server, serve_text text, void *arg)
 	sigset_t set, before;
 	int signals;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
+	ending_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, &before);
 	signals = signalfd(-1, &set, SFD_CLOEXEC);
 	if (signals < 0)

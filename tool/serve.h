@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Metrics over HTTP, for Prometheus and its kin, until SIGTERM or SIGINT. One thread that waits for nobody: a client has ten seconds,
- * from connecting to the answer's last byte.
+ * Metrics over HTTP, for Prometheus and its kin, until a signal asks for the end, see ending_signals(). One thread that waits for nobody: a
+ * client has ten seconds, from connecting to the answer's last byte.
  */
 #ifndef EXEUNT_TOOL_SERVE_H
 #define EXEUNT_TOOL_SERVE_H

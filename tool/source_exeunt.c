@@ -28,7 +28,8 @@ struct known_vm {
 };
 
 struct exeunt_source {
-	int session;
+	int device, session;
+	bool warned;			/* that accounting has been switched off */
 	const struct target *target;
 	struct exeunt_info info;
 	bool opened;			/* the first list has been read */
@@ -126,10 +127,12 @@ struct exeunt_source *exeunt_source_open(const struct target *t, int *status)
 		return NULL;
 	if (check_info(device, &info))
 		session = open_session(device);
-	close(device);
-	if (session < 0)
+	if (session < 0) {
+		close(device);
 		return NULL;
+	}
 	src = xcalloc(1, sizeof(*src));
+	src->device = device;
 	src->session = session;
 	src->target = t;
 	src->info = info;
@@ -145,6 +148,7 @@ struct exeunt_source *exeunt_source_open(const struct target *t, int *status)
 void exeunt_source_close(struct exeunt_source *src)
 {
 	close(src->session);
+	close(src->device);
 	free(src->known);
 	free(src->list);
 	free(src->rows);
@@ -302,9 +306,21 @@ static int read_vcpus(struct exeunt_source *src, const struct exeunt_vm_entry *e
 	return 0;
 }
 
+/* While it is off the numbers stand still, which must not be taken for a guest without exits. */
+static void warn_of_accounting(struct exeunt_source *src)
+{
+	struct exeunt_info info = { 0 };
+
+	if (src->warned || ioctl(src->device, EXEUNT_GET_INFO, &info) || info.accounting)
+		return;
+	complain("warning: the module's accounting has been switched off, exits are missing: %s", ACCOUNTING);
+	src->warned = true;
+}
+
 int exeunt_source_read(struct exeunt_source *src, struct sample *s)
 {
 	memset(s, 0, sizeof(*s));
+	warn_of_accounting(src);
 	if (read_list(src))
 		return -1;
 	learn_list(src);

@@ -140,6 +140,26 @@ bool finish_output(void)
 	return false;
 }
 
+static bool is_ignored(int signo)
+{
+	struct sigaction action;
+
+	return !sigaction(signo, NULL, &action) && action.sa_handler == SIG_IGN;
+}
+
+void ending_signals(sigset_t *set)
+{
+	static const int unless_ignored[] = { SIGHUP, SIGQUIT };
+
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	for (size_t i = 0; i < sizeof(unless_ignored) / sizeof(unless_ignored[0]); i++) {
+		if (!is_ignored(unless_ignored[i]))
+			sigaddset(set, unless_ignored[i]);
+	}
+}
+
 bool parse_number(const char *word, uint64_t min, uint64_t max, uint64_t *value)
 {
 	char *end;

@@ -5,6 +5,7 @@
 #ifndef EXEUNT_TOOL_UTIL_H
 #define EXEUNT_TOOL_UTIL_H
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,6 +42,12 @@ uint64_t now_ns(void);
 
 /* Flushes standard output; false, with a complaint unless the reader went away (EPIPE), when it could not be written. */
 bool finish_output(void);
+
+/*
+ * The signals that ask a program to end: SIGINT and SIGTERM, and unless they are ignored, as nohup has it, SIGHUP and SIGQUIT. To be
+ * blocked and waited for: a blocked signal comes even if it is ignored.
+ */
+void ending_signals(sigset_t *set);
 
 /* Whole numbers from the command line: false for anything else, or out of range. */
 bool parse_number(const char *word, uint64_t min, uint64_t max, uint64_t *value);

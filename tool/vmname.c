@@ -11,6 +11,13 @@
 
 #define MAX_ARGUMENTS	65536	/* bytes of a command line that are looked at */
 
+/* Not so: DEL, surrogates, separators of lines, and what turns the direction of text, which could make one name look like another. */
+static bool is_printable(unsigned int code)
+{
+	return code != 0x7f && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff) && (code < 0x2028 || code > 0x202e) &&
+	       (code < 0x2066 || code > 0x2069);
+}
+
 /* Bytes of the printable character that begins at @s; 0 if none does. */
 static size_t character(const unsigned char *s)
 {
@@ -28,7 +35,7 @@ static size_t character(const unsigned char *s)
 				return 0;
 			code = code << 6 | (s[i] & 0x3f);
 		}
-		return code >= forms[len - 1].min && code != 0x7f && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff) ? len : 0;
+		return code >= forms[len - 1].min && is_printable(code) ? len : 0;
 	}
 	return 0;
 }

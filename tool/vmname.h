@@ -15,7 +15,8 @@
 void vm_name(char *name, size_t size, pid_t pid, const char *comm);
 /* The value of QEMU's -name in @arguments, @len bytes as in /proc/PID/cmdline, made clean; an empty string if there is none. */
 void qemu_name(char *name, size_t size, const char *arguments, size_t len);
-/* Copies @from, cut to @size with its NUL. Bytes that are not UTF-8 and control characters become '?'. */
+/* Copies @from, cut to @size with its NUL. Each byte that is not UTF-8, or of a control character (U+2028 to
+ * U+202E and U+2066 to U+2069 included), becomes '?'. */
 void name_clean(char *to, size_t size, const char *from);
 
 #endif

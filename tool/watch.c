@@ -16,7 +16,7 @@
 #include "watch.h"
 
 #define NS_PER_MS	1000000ull
-#define POLL_NS		(1000 * NS_PER_MS)	/* between looks for VMs that have ended */
+#define POLL_NS		(1000 * NS_PER_MS)	/* at most, between reads: the sources do not keep what has ended for ever */
 
 #define CANNOT_RUN	126	/* the shell's exit statuses for commands that it cannot start */
 #define NOT_FOUND	127
@@ -27,6 +27,7 @@ struct session {
 	struct source *source;
 	struct sample last;		/* what was read last, of the target */
 	struct sample gone;		/* VMs that ended and that the source has forgotten since */
+	bool gone_once;			/* are for one look only */
 	pid_t child;			/* 0: no command, or it has ended */
 	int status;
 	bool stopped;
@@ -105,13 +106,14 @@ static bool same_vm(const struct vm *a, const struct vm *b)
 	return a->id == b->id && !strcmp(a->engine, b->engine);
 }
 
-static bool has_vm(const struct sample *s, const struct vm *vm)
+/* What @vm is in @s; NULL: nothing. */
+static struct vm *find_vm(const struct sample *s, const struct vm *vm)
 {
 	for (size_t i = 0; i < s->nr_vms; i++) {
 		if (same_vm(&s->vms[i], vm))
-			return true;
+			return &s->vms[i];
 	}
-	return false;
+	return NULL;
 }
 
 static void take_vm(struct sample *s, struct vm *vm)
@@ -130,13 +132,49 @@ static int by_engine_and_id(const void *pa, const void *pb)
 	return engines ? engines : (a->id > b->id) - (a->id < b->id);
 }
 
-/* The module keeps the last VMs that ended, not all: one that @now lacks and that we have read stays with what it had. */
-static void keep_gone(struct session *s, const struct sample *now)
+static bool has_vcpu_id(const struct vm *vm, uint32_t id)
+{
+	for (size_t i = 0; i < vm->nr_vcpus; i++) {
+		if (vm->vcpus[i].id == id)
+			return true;
+	}
+	return false;
+}
+
+static int by_id(const void *pa, const void *pb)
+{
+	const struct vcpu *a = pa, *b = pb;
+
+	return (a->id > b->id) - (a->id < b->id);
+}
+
+/* A VM may be forgotten between being listed and being read: the vCPUs that @now lacks are taken from what was read @before. */
+static void keep_vcpus(struct vm *now, struct vm *before)
+{
+	if (now->nr_vcpus >= before->nr_vcpus)
+		return;
+	for (size_t i = 0; i < before->nr_vcpus; i++) {
+		if (has_vcpu_id(now, before->vcpus[i].id))
+			continue;
+		now->vcpus = xreallocarray(now->vcpus, now->nr_vcpus + 1, sizeof(*now->vcpus));
+		now->vcpus[now->nr_vcpus++] = before->vcpus[i];
+		before->vcpus[i].nr_rows = 0;
+		before->vcpus[i].rows = NULL;
+	}
+	qsort(now->vcpus, now->nr_vcpus, sizeof(*now->vcpus), by_id);
+}
+
+/* The sources keep the last VMs that ended, not all: what @now lacks and we have read stays as it was. */
+static void keep_gone(struct session *s, struct sample *now)
 {
 	for (size_t i = 0; i < s->last.nr_vms; i++) {
-		if (!has_vm(now, &s->last.vms[i])) {
-			s->last.vms[i].ended = true;
-			take_vm(&s->gone, &s->last.vms[i]);
+		struct vm *before = &s->last.vms[i], *vm = find_vm(now, before);
+
+		if (vm) {
+			keep_vcpus(vm, before);
+		} else {
+			before->ended = true;
+			take_vm(&s->gone, before);
 		}
 	}
 }
@@ -156,23 +194,20 @@ static bool read_now(struct session *s)
 	return true;
 }
 
+/* The look gets a list of its own, of VMs that stay @last's and @gone's. */
 static bool show(struct session *s, enum moment m)
 {
-	struct sample all, gone;
+	struct sample all = { .time_ns = s->last.time_ns, .nr_vms = s->last.nr_vms + s->gone.nr_vms };
 	bool go_on;
 
-	if (!s->gone.nr_vms) {
-		go_on = s->look(&s->last, m, s->arg);
-	} else {
-		sample_copy(&all, &s->last);
-		sample_copy(&gone, &s->gone);
-		for (size_t i = 0; i < gone.nr_vms; i++)
-			take_vm(&all, &gone.vms[i]);
-		qsort(all.vms, all.nr_vms, sizeof(*all.vms), by_engine_and_id);
-		go_on = s->look(&all, m, s->arg);
-		sample_free(&all);
-		sample_free(&gone);
-	}
+	all.vms = xcalloc(all.nr_vms, sizeof(*all.vms));
+	for (size_t i = 0; i < all.nr_vms; i++)
+		all.vms[i] = i < s->last.nr_vms ? s->last.vms[i] : s->gone.vms[i - s->last.nr_vms];
+	qsort(all.vms, all.nr_vms, sizeof(*all.vms), by_engine_and_id);
+	go_on = s->look(&all, m, s->arg);
+	free(all.vms);
+	if (s->gone_once)
+		sample_free(&s->gone);
 	if (!go_on)
 		s->status = STATUS_FAILED;
 	return go_on;
@@ -245,8 +280,10 @@ static void take_signal(struct session *s, int signo)
 		reap(s);
 		break;
 	case SIGTERM:
+	case SIGHUP:
+	case SIGQUIT:
 		if (s->child)
-			kill(s->child, SIGTERM);
+			kill(s->child, signo);
 		else
 			s->stopped = true;
 		break;
@@ -283,29 +320,47 @@ static uint64_t later_tick(uint64_t tick, uint64_t period)
 /* Until the end. False if there is none to look at any more. */
 static bool watch_loop(struct session *s, const sigset_t *signals)
 {
-	uint64_t interval = s->watch->interval_ms * NS_PER_MS;
-	uint64_t period = interval ? interval : POLL_NS, next = now_ns() + period;
+	uint64_t interval = s->watch->interval_ms * NS_PER_MS, poll = interval && interval < POLL_NS ? interval : POLL_NS;
+	uint64_t begin = now_ns(), next_read = begin + poll, next_look = interval ? begin + interval : UINT64_MAX;
 
 	while (!s->stopped) {
+		uint64_t next = next_read < next_look ? next_read : next_look;
+		bool due;
+
 		wait_event(s, signals, next);
 		if (s->stopped)
 			break;
 		if (now_ns() < next)
 			continue;
-		next = later_tick(next, period);
+		due = now_ns() >= next_look;
+		next_read = later_tick(next_read, poll);
 		if (!read_now(s))
 			return false;
 		if (target_ended(s))
 			break;
-		if (interval && !show(s, WATCH_INTERVAL))
+		if (!due)
+			continue;
+		next_look = later_tick(next_look, interval);
+		if (!show(s, WATCH_INTERVAL))
 			return false;
 	}
 	return true;
 }
 
+/* Who ignores hang-ups (nohup) goes on when the terminal goes: a signal that is blocked is not ignored. */
+static bool ignores(int signo)
+{
+	struct sigaction action;
+
+	return !sigaction(signo, NULL, &action) && action.sa_handler == SIG_IGN;
+}
+
 static void watch_signals(sigset_t *signals)
 {
 	sigemptyset(signals);
+	if (!ignores(SIGHUP))
+		sigaddset(signals, SIGHUP);
+	sigaddset(signals, SIGQUIT);
 	sigaddset(signals, SIGINT);
 	sigaddset(signals, SIGTERM);
 	sigaddset(signals, SIGCHLD);
@@ -323,22 +378,32 @@ static void watch_session(struct session *s)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+static int run(struct session *s)
+{
+	const struct watch *w = s->watch;
+
+	if (!watch_find_process(&s->target))
+		return STATUS_FAILED;
+	s->source = source_open(w->engine, &s->target, &s->status);
+	if (!s->source)
+		return s->status;
+	s->status = 0;
+	if (!read_now(s) || !watch_check_target(&w->target, &s->last, !w->command))
+		s->status = STATUS_FAILED;
+	else
+		watch_session(s);
+	sample_free(&s->last);
+	sample_free(&s->gone);
+	source_close(s->source);
+	return s->status;
+}
+
 int watch_run(const struct watch *w, bool (*look)(const struct sample *s, enum moment m, void *arg), void *arg)
 {
-	struct session s = { .watch = w, .target = w->target, .look = look, .arg = arg };
+	return run(&(struct session){ .watch = w, .target = w->target, .look = look, .arg = arg });
+}
 
-	if (!watch_find_process(&s.target))
-		return STATUS_FAILED;
-	s.source = source_open(w->engine, &s.target, &s.status);
-	if (!s.source)
-		return s.status;
-	s.status = 0;
-	if (!read_now(&s) || !watch_check_target(&w->target, &s.last, !w->command))
-		s.status = STATUS_FAILED;
-	else
-		watch_session(&s);
-	sample_free(&s.last);
-	sample_free(&s.gone);
-	source_close(s.source);
-	return s.status;
+int watch_run_differences(const struct watch *w, bool (*look)(const struct sample *s, enum moment m, void *arg), void *arg)
+{
+	return run(&(struct session){ .watch = w, .target = w->target, .gone_once = true, .look = look, .arg = arg });
 }

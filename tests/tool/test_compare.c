@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <argp.h>
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -239,8 +240,25 @@ static void without_intervals_only_times_are_tested(void **state)
 	assert_false(row->quantity[QUANTITY_SHARE].tested);
 	assert_true(row->quantity[QUANTITY_TIME].tested);
 	assert_near(row->quantity[QUANTITY_RATE].value[SIDE_B], 200, 1e-12);
-	assert_text(comparison_note(&c, 0), "Rates and shares are not testable: B has no intervals; record with -I.");
+	assert_text(comparison_note(&c, 0), "Rates and shares are not testable: B has fewer than two intervals; record longer, "
+					    "or with a smaller -I.");
 	assert_text(comparison_note(&c, 1), NULL);
+	comparison_free(&c);
+}
+
+static void what_was_not_tested_is_not_said_to_be_the_same(void **state)
+{
+	static const unsigned int many[] = { 100, 100 }, one[] = { 90000 };
+	struct comparison c = compare(steady(CPUID, many, 2, 1000), steady(CPUID, one, 1, 1000));
+	struct maker m = make("exeunt", ISA_SVM);
+
+	assert_text(comparison_summary(&c), "Only times could be tested; 1 of 1 exit reasons differ.");
+	comparison_free(&c);
+	exits(&m, CPUID, 100, 1000);
+	exits(&m, CPUID, 100, 1001);
+	interval(&m, SECOND);
+	c = compare(steady(CPUID, many, 2, 1000), made(&m));
+	assert_text(comparison_summary(&c), "No significant difference of times, all that could be tested, was found.");
 	comparison_free(&c);
 }
 
@@ -314,7 +332,7 @@ static void a_tiny_effect_is_significant_but_does_not_matter(void **state)
 	assert_true(time->significant);
 	assert_false(time->matters);
 	assert_text(comparison_finding(&c, row_named(&c, "cpuid")), NULL);
-	assert_text(comparison_summary(&c), "No significant difference but for negligible ones.");
+	assert_text(comparison_summary(&c), "No significant difference of times, all that could be tested, but for negligible ones.");
 	comparison_free(&c);
 }
 
@@ -773,6 +791,7 @@ static int run(char *output, size_t size, const char *const *words)
 		dup2(out[1], STDERR_FILENO);
 		command_name = "compare";
 		argp_err_exit_status = STATUS_USAGE;
+		dup2(open(A_FILE, O_RDONLY), STDIN_FILENO);
 		exit(cmd_compare(argc, argv));
 	}
 	close(out[1]);
@@ -801,6 +820,10 @@ static void the_command_says_what_is_wrong(void **state)
 		{ { "--sort", "size", A_FILE, B_FILE }, STATUS_USAGE, "--sort is" },
 		{ { "--msr", "--pio", A_FILE, B_FILE }, STATUS_USAGE, "only one of" },
 		{ { A_FILE, "build/no-such-file" }, STATUS_FAILED, "build/no-such-file: No such file or directory" },
+		{ { "--vm", "", A_FILE, B_FILE }, STATUS_USAGE, "--vm takes a name" },
+		{ { "-", B_FILE }, 0, "A: standard input: 10.0 s" },
+		{ { B_FILE, "-" }, 0, "B: standard input: 10.0 s" },
+		{ { "-", "-" }, STATUS_USAGE, "only one of the recordings can be standard input" },
 		{ { A_FILE, "/dev/null" }, STATUS_FAILED, "/dev/null: " },
 		{ { A_FILE, "." }, STATUS_FAILED, ".: " },
 		{ { "--help" }, 0, "Exit status: 0 compared" },
@@ -823,6 +846,7 @@ int main(void)
 		cmocka_unit_test(shares_are_time_over_time),
 		cmocka_unit_test(a_short_interval_weighs_little),
 		cmocka_unit_test(without_intervals_only_times_are_tested),
+		cmocka_unit_test(what_was_not_tested_is_not_said_to_be_the_same),
 		cmocka_unit_test(few_intervals_are_mentioned),
 		cmocka_unit_test(halts_are_left_out_of_the_busy_sum),
 		cmocka_unit_test(every_test_is_corrected_for_all),

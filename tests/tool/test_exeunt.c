@@ -20,6 +20,10 @@ static char out[ROOM], err[ROOM];
 /* A command that says what it got. */
 static int show(int argc, char **argv)
 {
+	if (argc == 2 && !strcmp(argv[1], "--help")) {	/* as argp does */
+		printf("[%s]<%s><--help>", command_name, argv[0]);
+		exit(0);
+	}
 	printf("[%s]", command_name);
 	for (int i = 0; i < argc; i++)
 		printf("<%s>", argv[i]);
@@ -76,7 +80,7 @@ static void commands_get_their_arguments(void **state)
 
 static void help_of_a_command_is_its_own(void **state)
 {
-	assert_int_equal(run("help", "record"), 42);
+	assert_int_equal(run("help", "record"), 0);
 	assert_string_equal(out, "[record]<exeunt record><--help>");
 }
 
@@ -118,6 +122,17 @@ static void what_is_no_command_is_wrong_usage(void **state)
 	assert_string_equal(out, "");
 }
 
+static void a_word_too_many_is_wrong_usage(void **state)
+{
+	assert_int_equal(run("--version", "extra"), STATUS_USAGE);
+	assert_string_equal(err, "exeunt: 'extra' is one word too many. See 'exeunt --help'.\n");
+	assert_int_equal(run("-V", "extra"), STATUS_USAGE);
+	assert_int_equal(run("--help", "extra"), STATUS_USAGE);
+	assert_int_equal(run("help", "stat", "extra"), STATUS_USAGE);
+	assert_string_equal(err, "exeunt: 'extra' is one word too many. See 'exeunt --help'.\n");
+	assert_string_equal(out, "");
+}
+
 static void nothing_is_wrong_usage(void **state)
 {
 	assert_int_equal(run(), STATUS_USAGE);
@@ -129,6 +144,9 @@ static void output_that_cannot_be_written_is_an_error(void **state)
 {
 	assert_int_equal(run_words((char *[]){ "exeunt", "--help", NULL }, fopen("/dev/full", "r+")), STATUS_FAILED);
 	assert_string_equal(err, "exeunt: cannot write: No space left on device\n");
+	assert_int_equal(run_words((char *[]){ "exeunt", "--version", NULL }, fopen("/dev/full", "r+")), STATUS_FAILED);
+	assert_int_equal(run_words((char *[]){ "exeunt", "stat", "--help", NULL }, fopen("/dev/full", "r+")), STATUS_FAILED);
+	assert_string_equal(err, "exeunt stat: cannot write: No space left on device\n");
 }
 
 int main(void)
@@ -139,6 +157,7 @@ int main(void)
 		cmocka_unit_test(help_lists_every_command),
 		cmocka_unit_test(version_is_said),
 		cmocka_unit_test(what_is_no_command_is_wrong_usage),
+		cmocka_unit_test(a_word_too_many_is_wrong_usage),
 		cmocka_unit_test(nothing_is_wrong_usage),
 		cmocka_unit_test(output_that_cannot_be_written_is_an_error),
 	};

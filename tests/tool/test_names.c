@@ -257,6 +257,10 @@ static void names_are_clean(void **state)
 	assert_string_equal(got, "??????????");
 	name_clean(got, sizeof(got), "\342\202");			/* ends too soon */
 	assert_string_equal(got, "??");
+	name_clean(got, sizeof(got), "a\342\200\250\342\200\256b\342\201\246\342\201\251");	/* LINE SEPARATOR, RLO, LRI, PDI */
+	assert_string_equal(got, "a??????b??????");
+	name_clean(got, sizeof(got), "\342\200\247\342\200\257\342\201\245\342\201\252");		/* their neighbours */
+	assert_string_equal(got, "\342\200\247\342\200\257\342\201\245\342\201\252");
 	name_clean(got, 4, "ab\303\274");				/* no half of a character */
 	assert_string_equal(got, "ab");
 	name_clean(got, 5, "ab\303\274");

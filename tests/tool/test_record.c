@@ -243,6 +243,28 @@ static void where_nothing_can_be_written_nothing_is_run(void **state)
 	assert_int_equal(files(), 0);
 }
 
+static void a_symbolic_link_is_followed_and_stays(void **state)
+{
+	struct stat st;
+
+	assert_int_equal(symlink("target.json", "link.json"), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(record("-o", "link.json", "--", "true"), 0);
+		assert_int_equal(lstat("link.json", &st), 0);
+		assert_true(S_ISLNK(st.st_mode));
+		assert_int_equal(files(), 2);
+		recording_free(read_recording("target.json"));
+	}
+	assert_int_equal(lstat("target.json", &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(symlink("/proc/self/fd/1", "stdout"), 0);
+	assert_int_equal(report("link.json", "--html", "stdout"), 0);
+	assert_non_null(strstr(out, "</html>"));
+	assert_int_equal(lstat("stdout", &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_equal(files(), 3);
+}
+
 static void a_full_disk_is_told(void **state)
 {
 	assert_int_equal(record("-o", "/dev/full", "--", "true"), 1);
@@ -300,6 +322,7 @@ static void wrong_usage_is_status_2(void **state)
 	assert_int_equal(report("a.json", "b.json"), 2);
 	assert_int_equal(report("--json", "--html", "x"), 2);
 	assert_int_equal(report("--html", "x", "-o", "y"), 2);
+	assert_int_equal(report("--html", "x", "-o", "-"), 2);
 	assert_int_equal(files(), 0);
 }
 
@@ -444,6 +467,7 @@ int main(void)
 		TEST(the_exit_status_is_the_commands),
 		TEST(a_command_that_cannot_run_leaves_no_file),
 		TEST(where_nothing_can_be_written_nothing_is_run),
+		TEST(a_symbolic_link_is_followed_and_stays),
 		TEST(a_full_disk_is_told),
 		TEST(what_a_failing_source_gave_is_kept),
 		TEST(an_interrupt_ends_the_recording_and_the_file_is_whole),

@@ -278,6 +278,11 @@ static void what_breaks_the_format_is_refused_with_its_place(void **state)
 		{ "\"hostname\":\"host\"", "\"hostname\":7", "hostname: not a string" },
 		{ "\"hostname\":\"host\"", "\"hostname\":\"a\\u001b[31m\"", "hostname: has control characters" },
 		{ "\"hostname\":\"host\"", "\"hostname\":\"a\\u009b31m\"", "hostname: has control characters" },
+		{ "\"hostname\":\"host\"", "\"hostname\":\"a\\u2028b\"", "hostname: has control characters" },
+		{ "\"hostname\":\"host\"", "\"hostname\":\"a\\u202eb\"", "hostname: has control characters" },
+		{ "\"hostname\":\"host\"", "\"hostname\":\"a\\u2066b\"", "hostname: has control characters" },
+		{ "\"hostname\":\"host\"", "\"hostname\":\"a\\u2069b\"", "hostname: has control characters" },
+		{ "\"hostname\":\"host\"", "\"host\\u0000name\":\"host\"", "a member with \\u0000 in its name" },
 		{ "\"kernel\":\"6.1\",", "", "kernel: missing" },
 		{ "\"command\":null", "\"command\":[]", "command: not a string" },
 		{ "\"begin_unix_ns\":0", "\"begin_unix_ns\":0.5", "begin_unix_ns: not a whole number" },
@@ -380,7 +385,9 @@ static void texts_that_cannot_be_printed_are_written_so_that_they_can(void **sta
 {
 	static const struct { const char *name, *read; } names[] = {
 		{ "a\x1b[2J", "a?[2J" }, { "b\n", "b?" }, { "\xc3\xbc", "\xc3\xbc" }, { "\xc3", "?" }, { "\xff-\xc3\xbc", "?-??" },
-		{ "c\xc2\x9b", "c??" }, { "\x7f", "?" },
+		{ "c\xc2\x9b", "c??" }, { "\x7f", "?" }, { "\xe2\x80\xa8", "???" }, { "d\xe2\x80\xae", "d???" }, { "\xe2\x81\xa6", "???" },
+		{ "\xe2\x81\xa9", "???" }, { "\xe2\x80\xa7\xe2\x80\xaf", "\xe2\x80\xa7\xe2\x80\xaf" },
+		{ "\xe2\x81\xa5\xe2\x81\xaa", "\xe2\x81\xa5\xe2\x81\xaa" },
 	};
 	struct recording *r = small_recording(), *again;
 
@@ -429,6 +436,42 @@ static void an_interval_is_what_happened_in_it(void **state)
 			for (size_t k = 0; k < sum.vms[m].vcpus[c].nr_rows; k++)
 				assert_true(!sum.vms[m].vcpus[c].rows[k].count && !sum.vms[m].vcpus[c].rows[k].total);
 	sample_free(&sum);
+	recording_free(r);
+}
+
+static size_t vcpus_with_rows(const struct recording *r, size_t interval)
+{
+	struct sample delta;
+	size_t n = 0;
+
+	recording_interval(r, interval, &delta);
+	for (size_t m = 0; m < delta.nr_vms; m++)
+		for (size_t c = 0; c < delta.vms[m].nr_vcpus; c++)
+			n += delta.vms[m].vcpus[c].nr_rows > 0;
+	sample_free(&delta);
+	return n;
+}
+
+/* The first VM's first vCPU is taken out of the total only. */
+static void a_vcpu_that_is_in_an_interval_alone_does_not_hide_the_others(void **state)
+{
+	struct recording *r = synthetic_recording(3, 2, 3000), *again;
+	struct vm *vm = &r->total.vms[0];
+
+	assert_int_equal(vcpus_with_rows(r, 0), 6);
+	free(vm->vcpus[0].rows);
+	memmove(vm->vcpus, vm->vcpus + 1, --vm->nr_vcpus * sizeof(*vm->vcpus));
+	assert_int_equal(vcpus_with_rows(r, 0), 5);
+	assert_int_equal(vcpus_with_rows(r, 1), 5);
+	{
+		char *text = text_of(r);
+
+		again = parse(text);
+		free(text);
+	}
+	assert_int_equal(vcpus_with_rows(again, 0), 5);
+	assert_int_equal(vcpus_with_rows(again, 1), 5);
+	recording_free(again);
 	recording_free(r);
 }
 
@@ -579,6 +622,7 @@ int main(void)
 		cmocka_unit_test(unknown_members_are_ignored),
 		cmocka_unit_test(texts_that_cannot_be_printed_are_written_so_that_they_can),
 		cmocka_unit_test(an_interval_is_what_happened_in_it),
+		cmocka_unit_test(a_vcpu_that_is_in_an_interval_alone_does_not_hide_the_others),
 		cmocka_unit_test(joined_intervals_are_still_the_whole),
 		cmocka_unit_test(selecting_leaves_what_is_meant),
 		cmocka_unit_test(a_long_recording_gets_coarser),

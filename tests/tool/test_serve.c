@@ -305,6 +305,31 @@ static void slow_clients_are_cut_off(void **state)
 	close(reader);
 }
 
+static void every_signal_that_asks_for_the_end_ends_it(void **state)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+	int status;
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		start(false);
+		kill(child, signals[i]);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFEXITED(status) && !WEXITSTATUS(status));
+	}
+}
+
+static void a_signal_that_is_ignored_does_not_end_it(void **state)
+{
+	signal(SIGHUP, SIG_IGN);
+	start(false);
+	signal(SIGHUP, SIG_DFL);
+	kill(child, SIGHUP);
+	for (int i = 0; i < 5; i++)
+		free(ask(GET("/", "")));
+	assert_int_equal(waitpid(child, NULL, WNOHANG), 0);
+	assert_int_equal(end_server(state), 0);
+}
+
 static void it_ends_though_clients_are_connected(void **state)
 {
 	int idle, reader;
@@ -359,6 +384,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_endless_header_is_refused, start_server, end_server),
 		cmocka_unit_test_setup_teardown(idle_clients_keep_nobody_out, start_server, end_server),
 		cmocka_unit_test_setup_teardown(slow_clients_are_cut_off, start_server, end_server),
+		cmocka_unit_test(every_signal_that_asks_for_the_end_ends_it),
+		cmocka_unit_test(a_signal_that_is_ignored_does_not_end_it),
 		cmocka_unit_test(it_ends_though_clients_are_connected),
 		cmocka_unit_test(addresses_are_checked),
 		cmocka_unit_test_setup_teardown(an_address_in_use_is_refused, start_server, end_server),

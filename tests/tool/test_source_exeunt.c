@@ -160,22 +160,47 @@ static int load_module(void **state)
 
 static char complaint[1000];
 
+static FILE *errors;
+static int real_stderr;
+
+static void catch_errors(void)
+{
+	errors = tmpfile();
+	real_stderr = dup(STDERR_FILENO);
+	dup2(fileno(errors), STDERR_FILENO);
+}
+
+/* What was said on standard error since catch_errors() is in complaint. */
+static void end_catching(void)
+{
+	dup2(real_stderr, STDERR_FILENO);
+	close(real_stderr);
+	rewind(errors);
+	complaint[fread(complaint, 1, sizeof(complaint) - 1, errors)] = '\0';
+	fclose(errors);
+}
+
 /* Opens the source; what it says on standard error is in complaint. */
 static struct exeunt_source *open_source(const struct target *t)
 {
-	FILE *f = tmpfile();
-	int before = dup(STDERR_FILENO), status = 0;
+	int status = 0;
 	struct exeunt_source *src;
 
-	dup2(fileno(f), STDERR_FILENO);
+	catch_errors();
 	src = exeunt_source_open(t, &status);
-	dup2(before, STDERR_FILENO);
-	close(before);
-	rewind(f);
-	complaint[fread(complaint, 1, sizeof(complaint) - 1, f)] = '\0';
-	fclose(f);
+	end_catching();
 	assert_true(src || status == STATUS_FAILED);
 	return src;
+}
+
+static void read_source(struct exeunt_source *src)
+{
+	struct sample s;
+
+	catch_errors();
+	assert_int_equal(exeunt_source_read(src, &s), 0);
+	end_catching();
+	sample_free(&s);
 }
 
 static void check_refusal(const char *words)
@@ -231,6 +256,24 @@ static void numbers_out_of_bounds_are_refused(void **state)
 	module.info.cycles_khz = 1;
 	module.info.hist_shift = 60;
 	check_refusal("shift 60");
+}
+
+static void accounting_switched_off_meanwhile_is_told_once(void **state)
+{
+	struct exeunt_source *src = open_source(&everything);
+
+	assert_non_null(src);
+	assert_string_equal(complaint, "");
+	read_source(src);
+	assert_string_equal(complaint, "");
+	module.info.accounting = 0;
+	read_source(src);
+	assert_non_null(strstr(complaint, "accounting has been switched off"));
+	assert_ptr_equal(strchr(complaint, '\n'), complaint + strlen(complaint) - 1);
+	read_source(src);
+	assert_string_equal(complaint, "");
+	exeunt_source_close(src);
+	assert_int_equal(fcntl(module.device, F_GETFD), -1);
 }
 
 static void failures_of_the_module_are_told(void **state)
@@ -416,6 +459,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		T(absent_module_is_said_to_be_absent), T(missing_permission_is_said_to_be_missing),
 		T(module_of_another_version_is_refused), T(accounting_that_is_off_is_said_to_be_off),
+		T(accounting_switched_off_meanwhile_is_told_once),
 		T(numbers_out_of_bounds_are_refused), T(failures_of_the_module_are_told), T(owner_of_dev_kvm_is_known),
 		T(vms_are_as_the_module_tells), T(rows_are_sorted), T(room_grows_with_what_there_is), T(endless_growth_is_an_error),
 		T(what_goes_between_list_and_read_is_left_out), T(vms_that_end_while_watched_stay_and_earlier_ones_are_not_there),

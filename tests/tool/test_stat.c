@@ -174,6 +174,22 @@ static void targets_are_passed_on(void **state)
 	free(pid);
 }
 
+/* As names are, which are cut and have no control characters. */
+static void name_asked_for_is_cleaned(void **state)
+{
+	char *name = fake.now.vms[0].name, asked[101];
+
+	memset(name, 'x', sizeof(fake.now.vms[0].name) - 1);
+	name[0] = '?';
+	memset(asked, 'x', sizeof(asked) - 1);
+	asked[0] = '\033';
+	asked[sizeof(asked) - 1] = '\0';
+	assert_int_equal(run_stat("--vm", asked, "--", "true"), 0);
+	assert_non_null(strstr(out, "Total Samples:100,"));
+	assert_int_equal(run_stat("--vm", "a\033[2J", "--", "true"), 1);
+	assert_string_equal(err, "exeunt stat: no virtual machine is named 'a?[2J'\n");
+}
+
 /* The engine shows in nothing but what the source is asked for. */
 static void refuse_kvm(void)
 {
@@ -214,6 +230,30 @@ static void output_goes_to_the_file(void **state)
 	assert_string_equal(out, "");
 	read_all(open(path, O_RDONLY), out);
 	assert_non_null(strstr(out, "Total Samples:100,"));
+	free(path);
+}
+
+static void dash_is_standard_output(void **state)
+{
+	assert_int_equal(run_stat("-o", "-", "--", "true"), 0);
+	assert_non_null(strstr(out, "Total Samples:100,"));
+	assert_int_equal(access("-", F_OK), -1);
+}
+
+static void file_stays_when_there_is_nothing_to_watch(void **state)
+{
+	char *path = xasprintf("%s/out", directory);
+	FILE *f = fopen(path, "w");
+
+	fputs("precious", f);
+	fclose(f);
+	assert_int_equal(run_stat("-o", path, "--vm", "other"), 1);
+	fake.now.vms[0].ended = true;
+	assert_int_equal(run_stat("-o", path), 1);
+	fake.cannot_open = true;
+	assert_int_equal(run_stat("-o", path, "--", "true"), 1);
+	read_all(open(path, O_RDONLY), out);
+	assert_string_equal(out, "precious");
 	free(path);
 }
 
@@ -398,6 +438,9 @@ static void wrong_arguments_are_said_to_be_so(void **state)
 	wrong_usage("-p takes a number from 1 to 2147483647, not '12 '", "-p", "12 ");
 	wrong_usage("--vcpu takes a number from 0 to 4294967295, not '4294967296'", "--vcpu", "4294967296");
 	wrong_usage("--vm takes a name", "--vm", "");
+	wrong_usage("-p is given twice", "-p", "1", "-p", "2");
+	wrong_usage("--vm is given twice", "--vm", "a", "--vm", "b");
+	wrong_usage("--vcpu is given twice", "--vcpu", "0", "--vcpu", "0");
 	wrong_usage("--engine is auto, exeunt or kvm, not 'xen'", "--engine", "xen");
 	wrong_usage("-I takes a number from 10 to 86400000, not '9'", "-I", "9");
 	wrong_usage("-I takes a number from 10 to 86400000, not '1s'", "-I", "1s");
@@ -446,7 +489,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		T(table_has_what_happened_while_the_command_ran), T(command_needs_no_dashes_and_keeps_its_options),
 		T(sections_are_those_asked_for), T(targets_are_passed_on), T(engine_is_passed_on), T(intervals_have_a_table_each),
-		T(output_goes_to_the_file), T(file_that_cannot_be_written_is_an_error), T(json_is_one_document),
+		T(output_goes_to_the_file), T(dash_is_standard_output), T(file_stays_when_there_is_nothing_to_watch),
+		T(name_asked_for_is_cleaned), T(file_that_cannot_be_written_is_an_error), T(json_is_one_document),
 		T(json_with_intervals_is_a_document_on_each_line), T(terminal_of_20_columns_has_a_table),
 		T(closed_pipe_ends_it_quietly), T(end_of_the_vm_prints_the_table), T(interrupt_prints_the_table),
 		T_NO_VM(without_vms_there_is_nothing_to_watch), T_NO_VM(command_may_start_the_first_vm),

@@ -75,6 +75,18 @@ static unsigned int live(const struct sample *s)
 	return n;
 }
 
+static unsigned int reads_before;
+
+static void hang_up_then_end(void)
+{
+	if (!reads_before)
+		reads_before = fake.reads;
+	if (fake.reads == reads_before + 1)
+		kill(getpid(), SIGHUP);
+	if (fake.reads == reads_before + 5)
+		fake.now.vms[0].ended = true;
+}
+
 /* --- Commands --- */
 
 static void looks_before_and_after_the_command(void **state)
@@ -106,7 +118,7 @@ static void command_that_is_not_there_is_127(void **state)
 static void command_gets_signals_as_they_were(void **state)
 {
 	static const char check[] = "mask() { sed -n \"s/^$1:.*\\(........\\)$/0x\\1/p\" /proc/self/status; }; "
-		"[ $(($(mask SigBlk) & 0x14002)) = 0 ] && [ $(($(mask SigIgn) & 0x1000)) = 0 ]";	/* CHLD, TERM, INT; PIPE */
+		"[ $(($(mask SigBlk) & 0x14007)) = 0 ] && [ $(($(mask SigIgn) & 0x1000)) = 0 ]";	/* CHLD, TERM, QUIT, INT, HUP; PIPE */
 
 	signal(SIGPIPE, SIG_IGN);
 	assert_int_equal(run((struct watch){ .command = sh(check) }), 0);
@@ -123,6 +135,26 @@ static void term_is_passed_to_the_command(void **state)
 {
 	assert_int_equal(run((struct watch){ .command = sh("kill -TERM $PPID; exec sleep 20") }), 128 + SIGTERM);
 	assert_int_equal(looks.moments[1], WATCH_END);
+}
+
+static void hangup_and_quit_are_passed_to_the_command(void **state)
+{
+	assert_int_equal(run((struct watch){ .command = sh("trap 'exit 7' HUP; kill -HUP $PPID; sleep .5; exit 8") }), 7);
+	assert_int_equal(looks.moments[1], WATCH_END);
+	assert_int_equal(run((struct watch){ .command = sh("trap 'exit 7' QUIT; kill -QUIT $PPID; sleep .5; exit 8") }), 7);
+	assert_int_equal(looks.moments[3], WATCH_END);
+}
+
+/* As under nohup. */
+static void hangup_that_is_ignored_stays_so(void **state)
+{
+	signal(SIGHUP, SIG_IGN);
+	assert_int_equal(run((struct watch){ .command = sh("kill -HUP $PPID; sleep .2; exit 3") }), 3);
+	fake_vm("exeunt", 1, 100, "a");
+	fake.step = hang_up_then_end;
+	assert_int_equal(run((struct watch){ .target.vm = "a", .interval_ms = 20 }), 0);
+	signal(SIGHUP, SIG_DFL);
+	assert_int_equal(looks.moments[4], WATCH_INTERVAL);
 }
 
 /* --- Intervals --- */
@@ -187,9 +219,9 @@ static void send_signal(void)
 
 static void signals_end_it(void **state)
 {
-	static const int signals[] = { SIGINT, SIGTERM };
+	static const int signals[] = { SIGINT, SIGTERM, SIGQUIT };
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		to_send = signals[i];
 		looks.then = send_signal;
 		fake_vm("exeunt", 1, 100, "a");
@@ -201,6 +233,21 @@ static void signals_end_it(void **state)
 		assert_int_equal(looks.moments[1], WATCH_END);
 		reset(NULL);
 	}
+}
+
+static void hang_up_at_first_look(void)
+{
+	if (looks.nr == 1)
+		kill(getpid(), SIGHUP);
+}
+
+static void hangup_ends_it(void **state)
+{
+	fake_vm("exeunt", 1, 100, "a");
+	looks.then = hang_up_at_first_look;
+	assert_int_equal(run((struct watch){ 0 }), 0);
+	assert_int_equal(looks.nr, 2);
+	assert_int_equal(looks.moments[1], WATCH_END);
 }
 
 static void end_at_third_read(void)
@@ -218,6 +265,34 @@ static void end_of_the_target_ends_it(void **state)
 	assert_int_equal(looks.moments[looks.nr - 1], WATCH_END);
 	assert_int_equal(looks.samples[looks.nr - 1].nr_vms, 1);
 	assert_int_equal(live(&looks.samples[looks.nr - 1]), 0);
+}
+
+/* Or the source might forget what ended meanwhile. */
+static void long_intervals_do_not_keep_it_from_reading(void **state)
+{
+	uint64_t begin = now_ns();
+
+	fake_vm("exeunt", 1, 100, "a");
+	fake.step = end_at_third_read;
+	assert_int_equal(run((struct watch){ .target.vm = "a", .interval_ms = 60000 }), 0);
+	assert_in_range(elapsed_ms(begin), 1000, 20000);
+	assert_int_equal(looks.nr, 2);
+	assert_int_equal(looks.moments[1], WATCH_END);
+}
+
+static void end_after_second_look(void)
+{
+	fake.now.vms[0].ended = looks.nr == 2;
+}
+
+static void reads_between_looks_are_not_shown(void **state)
+{
+	fake_vm("exeunt", 1, 100, "a");
+	fake.step = end_after_second_look;
+	assert_int_equal(run((struct watch){ .target.vm = "a", .interval_ms = 1300 }), 0);
+	assert_true(looks.nr >= 3);
+	assert_int_equal(looks.moments[1], WATCH_INTERVAL);
+	assert_in_range((looks.samples[1].time_ns - looks.samples[0].time_ns) / 1000000, 1300, 60000);
 }
 
 /* The module forgets VMs that ended when there are too many. */
@@ -245,6 +320,50 @@ static void vms_that_the_source_forgets_stay(void **state)
 		assert_int_equal(s->vms[1].id, 6);
 		assert_int_equal(s->vms[2].id, 7);
 		assert_false(s->vms[2].ended);
+	}
+}
+
+static void vms_that_the_source_forgets_are_in_one_look_of_differences(void **state)
+{
+	fake_exits(fake_vcpu(fake_vm("exeunt", 5, 100, "a"), 0), CPUID, 10, 100);
+	fake_exits(fake_vcpu(fake_vm("exeunt", 6, 101, "b"), 0), CPUID, 11, 100);
+	fake.step = forget_at_third_read;
+	assert_int_equal(watch_run_differences(&(struct watch){ .interval_ms = 20, .command = sh("sleep .2") }, look, &looks), 0);
+	assert_true(looks.nr > 4);
+	assert_int_equal(looks.samples[1].nr_vms, 2);
+	assert_int_equal(looks.samples[2].nr_vms, 3);
+	assert_int_equal(looks.samples[2].vms[0].vcpus[0].rows[0].count, 10);
+	for (unsigned int i = 3; i < looks.nr; i++)
+		assert_int_equal(looks.samples[i].nr_vms, 1);
+}
+
+/* In the list, and gone when its vCPUs were to be read: the second is, the first was read in time. */
+static void lose_vcpus_at_second_read(void)
+{
+	struct vm *vm = &fake.now.vms[0];
+
+	if (fake.reads != 1)
+		return;
+	fake_exits(&vm->vcpus[0], CPUID, 5, 100);
+	while (vm->nr_vcpus > 1)
+		free(vm->vcpus[--vm->nr_vcpus].rows);
+}
+
+static void vcpus_that_go_between_list_and_read_stay(void **state)
+{
+	struct vm *vm = fake_vm("exeunt", 5, 100, "a");
+
+	for (unsigned int id = 0; id < 3; id++)
+		fake_exits(fake_vcpu(vm, id), CPUID, 10 + id, 100);
+	fake.step = lose_vcpus_at_second_read;
+	assert_int_equal(run((struct watch){ .command = sh("") }), 0);
+	assert_int_equal(looks.nr, 2);
+	vm = &looks.samples[1].vms[0];
+	assert_int_equal(vm->nr_vcpus, 3);
+	assert_int_equal(vm->vcpus[0].rows[0].count, 15);
+	for (unsigned int id = 1; id < 3; id++) {
+		assert_int_equal(vm->vcpus[id].id, id);
+		assert_int_equal(vm->vcpus[id].rows[0].count, 10 + id);
 	}
 }
 
@@ -334,6 +453,9 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		T(looks_before_and_after_the_command), T(status_is_the_commands), T(command_that_is_not_there_is_127),
 		T(command_gets_signals_as_they_were), T(interrupt_is_left_to_the_command), T(term_is_passed_to_the_command),
+		T(hangup_and_quit_are_passed_to_the_command), T(hangup_that_is_ignored_stays_so), T(hangup_ends_it),
+		T(long_intervals_do_not_keep_it_from_reading), T(reads_between_looks_are_not_shown),
+		T(vms_that_the_source_forgets_are_in_one_look_of_differences), T(vcpus_that_go_between_list_and_read_stay),
 		T(looks_come_at_intervals), T(late_looks_are_left_out), T(look_may_stop_it), T(signals_end_it),
 		T(end_of_the_target_ends_it), T(vms_that_the_source_forgets_stay), T(only_the_target_is_looked_at),
 		T(no_vm_is_no_error), T(target_that_is_not_there_is_an_error), T(thread_stands_for_its_process),
