@@ -23,7 +23,7 @@ static const struct paragraph {
 	{ "s F6", "choose the column to sort by" },
 	{ "< >", "sort by the column to the left or right" },
 	{ "r", "reverse the order" },
-	{ "/", "only rows with this text in their name; Esc takes it back" },
+	{ "/", "only rows with this text in their name; Enter keeps it, Esc clears it" },
 	{ "c", "figures since the start, or of the last interval" },
 	{ "p", "pause, go on" },
 	{ "+ -", "longer or shorter intervals" },

@@ -290,12 +290,6 @@ static void sort_key(struct top *t, unsigned int key)
 
 /* --- Filtering --- */
 
-static void begin_filter(struct top *t)
-{
-	memcpy(t->filter_before, view_of(t)->filter, sizeof(t->filter_before));
-	t->mode = TOP_FILTER;
-}
-
 /* Appends character @code as UTF-8, if it is one that can be seen and there is room. */
 static void filter_append(char *filter, unsigned int code)
 {
@@ -327,7 +321,7 @@ static void filter_key(struct top *t, unsigned int key)
 		t->mode = TOP_BROWSE;
 		return;
 	case TOP_KEY_ESCAPE:
-		memcpy(v->filter, t->filter_before, sizeof(v->filter));
+		v->filter[0] = '\0';
 		t->mode = TOP_BROWSE;
 		break;
 	case TOP_KEY_BACKSPACE:
@@ -479,7 +473,7 @@ static void browse_key(struct top *t, unsigned int key)
 		arrange(t);
 		break;
 	case '/':
-		begin_filter(t);
+		t->mode = TOP_FILTER;
 		break;
 	case 'c':
 		t->cumulative = !t->cumulative;

@@ -41,7 +41,6 @@ struct top {
 	struct items items;		/* of the level, filtered and sorted */
 
 	enum top_mode mode;
-	char filter_before[TOP_FILTER_SIZE];	/* what Escape brings back */
 	size_t sort_index;		/* in TOP_SORT */
 	size_t help_offset;
 	bool cumulative, paused;

@@ -633,18 +633,20 @@ static void a_filter_keeps_rows_with_the_text_in_capitals_or_not(void **state)
 	assert_int_equal(top.items.nr, 4);
 }
 
-static void escape_takes_the_filter_back(void **state)
+static void enter_keeps_the_filter_and_escape_clears_it(void **state)
 {
 	take(&top, 0);
 	press('/');
 	type("db");
 	press(TOP_KEY_ENTER);
+	assert_string_equal(names(), "db ");
+	assert_selected("db");
 	press('/');
 	type("xyz");
 	assert_int_equal(top.items.nr, 0);
 	assert_null(top_selected(&top));
 	press(TOP_KEY_ESCAPE);
-	assert_string_equal(names(), "db ");
+	assert_string_equal(names(), "web db old ");
 	assert_selected("db");
 }
 
@@ -893,7 +895,7 @@ int main(void)
 		TEST(every_column_of_every_level_sorts_numbers_downwards),
 		TEST(equal_rows_keep_their_places),
 		TEST(a_filter_keeps_rows_with_the_text_in_capitals_or_not),
-		TEST(escape_takes_the_filter_back),
+		TEST(enter_keeps_the_filter_and_escape_clears_it),
 		TEST(keys_are_text_while_a_filter_is_typed),
 		TEST(a_filter_never_outgrows_its_place),
 		TEST(each_level_has_a_filter_of_its_own),
