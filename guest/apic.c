@@ -543,12 +543,9 @@ static void wake_cpus(void)
 	unsigned int i;
 
 	stop_idling = true;
-	/* More than once: on TCG a CPU may take it between STI and HLT, and then sleep. */
+	apic_icr(0, APIC_OTHERS | APIC_ASSERT | STOP_VECTOR);
 	for (i = 1; i < cpus_up; i++)
-		while (on_cpu_busy(i)) {
-			apic_icr(0, APIC_OTHERS | APIC_ASSERT | STOP_VECTOR);
-			wait_us(1000);
-		}
+		on_cpu_wait(i);
 }
 
 /* Exactly the CPUs in `mask` got the vector once. */

@@ -237,11 +237,6 @@ static inline void sti_nop_cli(void)
 	asm volatile("sti; nop; cli" : : : "memory");
 }
 
-static inline void sti_hlt_cli(void)
-{
-	asm volatile("sti; hlt; cli" : : : "memory");
-}
-
 static inline void pause(void)
 {
 	asm volatile("pause" : : : "memory");

@@ -32,7 +32,9 @@ union cpu_slot {
 	u8 bytes[CPU_SIZE];
 };
 
-extern u8 exception_stubs[], ap_trampoline[], ap_trampoline_end[], catch_entry[];
+#define HLT_BYTES	1
+
+extern u8 exception_stubs[], ap_trampoline[], ap_trampoline_end[], catch_entry[], halt_insn[];
 extern u64 boot_gdt[10];
 
 union cpu_slot cpus[MON_MAX_VCPUS];
@@ -325,6 +327,8 @@ void exception(struct frame *frame)
 	struct cpu *cpu = this_cpu();
 
 	if (handlers[frame->vector]) {
+		if (frame->vector >= 32 && frame->rip == (u64)halt_insn)
+			frame->rip += HLT_BYTES;
 		handlers[frame->vector](frame);
 		return;
 	}

@@ -36,6 +36,11 @@ u64 arg_number(const char *word, u64 otherwise);
 
 /* Handlers run with interrupts off; the frame may be changed. NULL takes one away. */
 void set_handler(u8 vector, void (*handler)(struct frame *frame));
+/*
+ * Wait for an interrupt that has a handler. TCG's VMRUN forgets STI's shadow: where the interrupt
+ * then comes before HLT, which would sleep for ever, HLT is skipped.
+ */
+void sti_hlt_cli(void);
 /* Put an entry point of one's own, or the standard stub if 0, into the IDT. */
 void set_gate(u8 vector, u64 entry, unsigned int dpl);
 void *idt_base(void);

@@ -106,6 +106,15 @@ user_enter:
 user_return:
 	int	$VECTOR_USER_RETURN
 
+/* void sti_hlt_cli(void) */
+	.globl	sti_hlt_cli, halt_insn
+sti_hlt_cli:
+	sti
+halt_insn:
+	hlt
+	cli
+	ret
+
 /* One stub per vector, STUB_SIZE bytes each: error code (or 0), vector, common part. */
 	.balign	STUB_SIZE
 	.globl	exception_stubs
