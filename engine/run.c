@@ -5,9 +5,11 @@
  * Kicks. Whoever wants a vCPU's attention writes what it wants (a request bit, an IRR bit) and then calls host_kick(),
  * which reads vcpu->mode and interrupts the vCPU's CPU only if that is IN_GUEST. The vCPU writes IN_GUEST, with interrupts off,
  * and then reads the requests. Both sides have a full barrier between their write and their read, so either the kicker
- * sees IN_GUEST (and its interrupt stays pending until VMRUN, which exits at once) or the vCPU sees the request.
+ * sees IN_GUEST (and its interrupt stays pending until VMRUN, which exits at once) or the vCPU sees the request. Between exits of
+ * the fast path mode stays IN_GUEST, so that requests need no barrier there.
  */
 #include "run.h"
+#include "fast.h"		/* svm/ or vmx/, by include path */
 
 bool vcpu_wants_to_run(struct vcpu *v)
 {
@@ -40,6 +42,8 @@ static int serve_requests(struct vcpu *v)
 		vendor_flush_tlb(v);
 	if (vcpu_take_request(v, REQ_STATS))
 		stats_refill(v->stats);
+	if (vcpu_take_request(v, REQ_TIMER_FOLLOW))
+		host_timer_follow(v);
 	lapic_accept_init_sipi(v);
 	return RESUME;
 }
@@ -73,10 +77,50 @@ static bool irq_window_exit(struct vcpu *v)
 	return true;
 }
 
+/* So many exits in a row may be dealt with without enabling interrupts: 0 if none. */
+static u32 fast_rounds(struct vcpu *v)
+{
+	v->mechanisms = host_mechanisms(v->vm);
+	if (!(v->mechanisms & EXEUNT_FAST_PATH) || v->apic.vapic_gpa || !vendor_may_be_fast(v))
+		return 0;
+	return EXEUNT_FAST_ROUNDS;
+}
+
+/* Whether the guest may be entered again as things are: nobody wants anything that takes interrupts to be on. */
+static __always_inline bool may_enter_again(struct vcpu *v)
+{
+	u64 requests = __atomic_load_n(&v->requests, __ATOMIC_RELAXED);
+
+	if (requests && (requests != 1ull << REQ_EVENT || v->apic.pending_init_sipi || !event_inject_again(v)))
+		return false;
+	return !host_work_pending();
+}
+
+/* The guest, and those of its exits that need no more than the fast path. True: so did the last one, its handler has run. */
+static __always_inline bool run_guest(struct vcpu *v)
+{
+	u32 rounds = fast_rounds(v);
+
+	host_trace_entry(v);
+	stats_enter(v, v->stats);
+	vendor_enter(v);
+	for (;;) {
+		stats_exit(v->stats, vcpu_exit_reason(v));
+		host_trace_exit(v);
+		if (!rounds || !vendor_handle_fast(v, false))
+			return false;
+		if (!--rounds || !may_enter_again(v))
+			return true;
+		host_trace_entry(v);
+		stats_enter(v, v->stats);
+		vendor_enter_again(v);
+	}
+}
+
 /* One round: requests, events, the guest, the exit's handler. */
 static int enter_once(struct vcpu *v)
 {
-	bool ready;
+	bool ready, done;
 	int r;
 
 	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->apic.pending_init_sipi) {
@@ -105,18 +149,14 @@ static int enter_once(struct vcpu *v)
 		v->stats->fpu_reloads += host_accounting();
 	host_xstate_enter(v);
 	vendor_prepare(v);
-	host_trace_entry(v);
 	host_timing_enter();
-	stats_enter(v, v->stats);
 
-	vendor_enter(v);
+	done = run_guest(v);
 
-	stats_exit(v->stats, vcpu_exit_reason(v));
 	__atomic_store_n(&v->mode, OUTSIDE_GUEST, __ATOMIC_RELEASE);
 	host_xstate_exit(v);
 	vendor_finish(v);
 	host_guest_ran();
-	host_trace_exit(v);
 	/* Interrupts that forced the exit run here, while the time still counts as the guest's. */
 	host_irq_enable();
 	host_interrupt_window();
@@ -127,7 +167,7 @@ static int enter_once(struct vcpu *v)
 
 	if (v->apic.vapic_gpa)
 		lapic_sync_from_vapic(v);
-	return vendor_handle_exit(v);
+	return done ? RESUME : vendor_handle_exit(v);
 }
 
 static int run_until_needed(struct vcpu *v)
@@ -169,7 +209,7 @@ void vcpu_reset(struct vcpu *v, bool init)
 	memset(v->dr, 0, sizeof(v->dr));
 	v->regs[R_DX] = type_family_model;
 	__atomic_fetch_and(&v->requests, 1ull << REQ_IOAPIC_SCAN | 1ull << REQ_IOAPIC_EOI | 1ull << REQ_TLB_FLUSH |
-			   1ull << REQ_CLOCK_UPDATE | 1ull << REQ_STATS, __ATOMIC_RELEASE);
+			   1ull << REQ_CLOCK_UPDATE | 1ull << REQ_STATS | 1ull << REQ_TIMER_FOLLOW, __ATOMIC_RELEASE);
 	emulate_reset(v);
 	event_reset(v);
 	vendor_reset(v, init);

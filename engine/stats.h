@@ -41,6 +41,7 @@ struct stats_row {
 struct vcpu_stats {
 	u64 since;		/* cycles at the last exit, or STATS_NEVER */
 	u64 key;		/* of that exit */
+	bool inner_counts;	/* the inner loop counts: as host_accounting() was when it was entered */
 	u16 slot[STATS_SLOTS];	/* index in @row by hash of the key; 0: free */
 	/* Row 0 is for exits that can have no other. Filled by the vCPU's thread, read by anyone, never emptied. */
 	struct stats_row *row[EXEUNT_MAX_ROWS];
@@ -114,24 +115,33 @@ static __always_inline void stats_end_change(struct stats_row *r)
 	r->seq++;
 }
 
+/*
+ * Counts the exit that took @cycles until now, if it is one of the common case: its row is there and has a histogram, and the time one of
+ * its buckets. False: stats_count_rare() has to.
+ */
+static __always_inline bool stats_count(struct vcpu_stats *s, u64 cycles)
+{
+	struct stats_row *r = s->row[s->slot[stats_slot(s->key)]];
+
+	if (unlikely(r->key != s->key || !r->hist || cycles >> STATS_HIST_BITS))
+		return false;
+	stats_begin_change(r);
+	stats_add_time(r, cycles);
+	r->hist[stats_bucket(cycles)]++;
+	stats_end_change(r);
+	return true;
+}
+
 /* The guest is about to be entered: counts the exit before, if there was one. vCPU thread, interrupts off. */
 static __always_inline void stats_enter(struct vcpu *v, struct vcpu_stats *s)
 {
-	struct stats_row *r;
 	u64 cycles;
 
 	if (!host_accounting())
 		return;
 	cycles = host_tsc() - s->since;
-	r = s->row[s->slot[stats_slot(s->key)]];
-	if (unlikely(r->key != s->key || !r->hist || cycles >> STATS_HIST_BITS)) {
+	if (unlikely(!stats_count(s, cycles)))
 		stats_count_rare(v, cycles);
-		return;
-	}
-	stats_begin_change(r);
-	stats_add_time(r, cycles);
-	r->hist[stats_bucket(cycles)]++;
-	stats_end_change(r);
 }
 
 /* The guest was left for @reason. Interrupts off. */
@@ -151,6 +161,12 @@ static __always_inline void stats_detail(struct vcpu_stats *s, enum exeunt_kind 
 {
 	if (host_accounting())
 		s->key |= EXEUNT_KEY(0, kind, 0, detail);
+}
+
+/* All at once, for an exit that the fast path has dealt with. vCPU thread. */
+static __always_inline void stats_fast(struct vcpu_stats *s, u32 reason, enum exeunt_kind kind, u64 detail)
+{
+	s->key = EXEUNT_KEY(reason, kind, EXEUNT_FAST, detail);
 }
 
 static inline void stats_mmio(struct vcpu_stats *s, bool write, u64 gpa)

@@ -25,6 +25,8 @@ struct vm {
 	u32 nr_ioapic_pins;	/* KVM_CAP_SPLIT_IRQCHIP args[0] */
 	u64 disabled_quirks;	/* KVM_CAP_DISABLE_QUIRKS */
 	bool pause_in_guest, hlt_in_guest;	/* KVM_CAP_X86_DISABLE_EXITS */
+	/* EXEUNT_CAP_MECHANISMS: those that this VM decides for itself, and which of them are on. Written by the host. */
+	u32 mechanisms_own, mechanisms_on;
 
 	u64 tsc_khz;		/* default for new vCPUs */
 	/* kvmclock (pv.c): one pair for all vCPUs where the host's TSC allows it, else an offset to the host's boot clock. */

@@ -82,6 +82,7 @@ static bool sleep(struct host_vcpu *hv)
 	u64 start = host_now_ns();
 	bool slept = false;
 
+	lapic_timer_tighten(&hv->v);
 	for (;;) {
 		prepare_to_swait_exclusive(&hv->wait, &wait, TASK_INTERRUPTIBLE);
 		if (vcpu_wants_to_run(&hv->v) || signal_pending(current))

@@ -16,6 +16,7 @@
 #include <linux/nospec.h>
 #include <linux/math64.h>
 #include <linux/kvm.h>
+#include <exeunt/mechanisms.h>
 #include <exeunt/stats.h>
 #include <uapi/linux/kvm_para.h>
 #include <asm/kvm.h>
@@ -57,6 +58,9 @@ DECLARE_PER_CPU(struct host_cpu_state, host_cpu_state);
 /* Exits are accounted for (module parameter `accounting`). */
 DECLARE_STATIC_KEY_TRUE(host_accounting_key);
 static __always_inline bool host_accounting(void) { return static_branch_likely(&host_accounting_key); }
+
+/* The mechanisms that are on for @vm now: EXEUNT_* of mechanisms.h. Any context. */
+u32 host_mechanisms(const struct vm *vm);
 
 /* --- Memory. --- */
 
@@ -120,6 +124,8 @@ bool host_tsc_stable(void);
  */
 void host_timer_arm(struct vcpu *v, u64 deadline_ns);
 void host_timer_cancel(struct vcpu *v);
+/* The vCPU has come to another CPU: its timer shall fire there. vCPU thread. */
+void host_timer_follow(struct vcpu *v);
 
 /* --- Threads. --- */
 
@@ -207,13 +213,17 @@ void host_scan_ioapic_routes(struct vcpu *v, u64 eoi_exit[4]);
 /* Accounts time to the guest and tells context tracking and RCU; between enter and exit only noinstr code runs. */
 static __always_inline void host_timing_enter(void) { vtime_account_guest_enter(); }
 static __always_inline void host_timing_exit(void) { vtime_account_guest_exit(); }
-static __always_inline void host_context_enter(void)
+/*
+ * @again: the host's interrupts have not been enabled since the guest was left, so that RCU needs no new note: the next tick forces an
+ * exit and makes one.
+ */
+static __always_inline void host_context_enter(bool again)
 {
 	instrumentation_begin();
 	trace_hardirqs_on_prepare();
 	lockdep_hardirqs_on_prepare();
 	instrumentation_end();
-	if (!context_tracking_guest_enter()) {
+	if (!context_tracking_guest_enter() && !again) {
 		instrumentation_begin();
 		rcu_virt_note_context_switch(smp_processor_id());
 		instrumentation_end();

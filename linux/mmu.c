@@ -30,7 +30,8 @@ void host_flush_tlbs(struct vm *vm)
 
 		vcpu_request(v, REQ_TLB_FLUSH);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (READ_ONCE(v->mode) != IN_GUEST)
+		/* One that was kicked may still be in the guest. */
+		if (READ_ONCE(v->mode) == OUTSIDE_GUEST)
 			continue;
 		cpu = READ_ONCE(HOST_VCPU(v)->cpu);
 		if (cpu < 0 || cpu == smp_processor_id())

@@ -46,8 +46,11 @@ static void load_on_cpu(struct host_vcpu *hv, int cpu)
 		if (hv->tsc_aux_loaded)
 			wrmsrl(MSR_TSC_AUX, v->msr.tsc_aux);
 	}
-	if (hv->last_cpu != cpu && !v->vm->clock_shared)
-		vcpu_request(v, REQ_CLOCK_UPDATE);
+	if (hv->last_cpu != cpu) {
+		vcpu_request(v, REQ_TIMER_FOLLOW);
+		if (!v->vm->clock_shared)
+			vcpu_request(v, REQ_CLOCK_UPDATE);
+	}
 	hv->last_cpu = cpu;
 	WRITE_ONCE(hv->cpu, cpu);
 }
@@ -138,8 +141,9 @@ enum exeunt_target host_kick(struct vcpu *v)
 		swake_up_one(&hv->wait);
 		state = EXEUNT_TARGET_HALTED;
 	}
-	if (READ_ONCE(v->mode) != IN_GUEST)
-		return state;
+	/* Only the first of several kickers interrupts it. */
+	if (READ_ONCE(v->mode) != IN_GUEST || cmpxchg(&v->mode, IN_GUEST, EXITING_GUEST) != IN_GUEST)
+		return READ_ONCE(v->mode) == EXITING_GUEST ? EXEUNT_TARGET_RUNNING : state;
 	rcu_read_lock();
 	thread = pid_task(rcu_dereference(hv->pid), PIDTYPE_PID);
 	if (thread)
@@ -171,7 +175,16 @@ static enum hrtimer_restart timer_fired(struct hrtimer *t)
 
 void host_timer_arm(struct vcpu *v, u64 deadline_ns)
 {
-	hrtimer_start(&HOST_VCPU(v)->timer, ns_to_ktime(min_t(u64, deadline_ns, KTIME_MAX)), HRTIMER_MODE_ABS_HARD);
+	hrtimer_start(&HOST_VCPU(v)->timer, ns_to_ktime(min_t(u64, deadline_ns, KTIME_MAX)), HRTIMER_MODE_ABS_PINNED_HARD);
+}
+
+void host_timer_follow(struct vcpu *v)
+{
+	struct hrtimer *t = &HOST_VCPU(v)->timer;
+
+	/* If it fires just now, on the other CPU, it is not needed here any more. */
+	if (hrtimer_try_to_cancel(t) > 0)
+		hrtimer_start_expires(t, HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
 void host_timer_cancel(struct vcpu *v)
@@ -184,7 +197,7 @@ void vcpu_thread_init(struct host_vcpu *hv)
 	hv->cpu = hv->last_cpu = -1;
 	preempt_notifier_init(&hv->preempt, &preempt_ops);
 	init_swait_queue_head(&hv->wait);
-	hrtimer_init(&hv->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	hrtimer_init(&hv->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_PINNED_HARD);
 	hv->timer.function = timer_fired;
 }
 

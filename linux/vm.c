@@ -51,6 +51,8 @@ int vm_check_extension(struct host_vm *hvm, long cap)
 		return QUIRKS;
 	case KVM_CAP_X86_DISABLE_EXITS:
 		return DISABLE_EXITS;
+	case EXEUNT_CAP_MECHANISMS:
+		return EXEUNT_MECHANISMS;
 	}
 	return 0;
 }
@@ -68,6 +70,15 @@ static int enable_split_irqchip(struct host_vm *hvm, u64 pins)
 	return 0;
 }
 
+static int enable_mechanisms(struct vm *vm, u64 own, u64 on)
+{
+	if ((own | on) & ~(u64)EXEUNT_MECHANISMS)
+		return -EINVAL;
+	/* A vCPU that looks in between runs for a moment with some of each. */
+	WRITE_ONCE(vm->mechanisms_on, on);
+	WRITE_ONCE(vm->mechanisms_own, own);
+	return 0;
+}
 
 static int enable_cap(struct host_vm *hvm, const struct kvm_enable_cap *cap)
 {
@@ -99,6 +110,8 @@ static int enable_cap(struct host_vm *hvm, const struct kvm_enable_cap *cap)
 		hvm->vm.hlt_in_guest |= !!(arg & KVM_X86_DISABLE_EXITS_HLT);
 		hvm->vm.pause_in_guest |= !!(arg & KVM_X86_DISABLE_EXITS_PAUSE);
 		return 0;
+	case EXEUNT_CAP_MECHANISMS:
+		return enable_mechanisms(&hvm->vm, arg, cap->args[1]);
 	}
 	return -EINVAL;
 }

@@ -494,15 +494,9 @@ int cpuid_supported(struct kvm_cpuid_entry2 *entries, u32 *nr)
 /* What of an entry follows the guest's state. */
 enum live_bits { LIVE_NONE, LIVE_1, LIVE_7, LIVE_D_0, LIVE_D_1 };
 
-/* The entry is for one sub-leaf only. */
-static inline bool indexed(u32 flags)
-{
-	return flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
-}
-
 static enum live_bits live_bits_of(const struct kvm_cpuid_entry2 *e)
 {
-	bool sub_0 = !e->index || !indexed(e->flags);
+	bool sub_0 = !e->index || !cpuid_is_indexed(e->flags);
 
 	if (e->function == 1)
 		return LIVE_1;
@@ -513,28 +507,6 @@ static enum live_bits live_bits_of(const struct kvm_cpuid_entry2 *e)
 	if (e->function == 0xd && e->index == 1 && e->eax & (B(XSAVEC) | B(XSAVES)))
 		return LIVE_D_1;
 	return LIVE_NONE;
-}
-
-/*
- * Basic, hypervisor, extended and Centaur leaves fall apart, and so do the leaves of one kind that
- * exist. Always in range.
- */
-static inline u32 bucket_of(u32 leaf)
-{
-	return (leaf & 31) | (leaf >> 30) << 5;
-}
-
-static inline const struct cpuid_slot *find(const struct cpuid_state *s, u32 leaf, u32 sub)
-{
-	const struct cpuid_slot *e;
-	u32 i;
-
-	for (i = s->first[bucket_of(leaf)]; i; i = e->next) {
-		e = &s->slots[i - 1];
-		if (e->leaf == leaf && (e->sub == sub || !indexed(e->flags)))
-			return e;
-	}
-	return NULL;
 }
 
 static void replace_bits(u32 *reg, u32 mask, bool set)
@@ -575,17 +547,17 @@ static void read_slot(struct vcpu *v, const struct cpuid_slot *e, u32 regs[4])
  */
 static const struct cpuid_slot *find_out_of_range(const struct cpuid_state *s, u32 leaf, u32 sub)
 {
-	const struct cpuid_slot *kind, *basic = find(s, 0, 0);
+	const struct cpuid_slot *kind, *basic = cpuid_find(s, 0, 0);
 	u32 first = leaf & 0x80000000;
 
 	if (leaf >> 28 == 4)
 		first = leaf & 0xffffff00;
 	else if (leaf >= 0xc0000000)
 		first = 0xc0000000;
-	kind = find(s, first, 0);
+	kind = cpuid_find(s, first, 0);
 	if (kind && leaf <= kind->a)
 		return NULL;
-	return find(s, basic->a, sub);
+	return cpuid_find(s, basic->a, sub);
 }
 
 /* The answer for a leaf that has no entry. */
@@ -602,7 +574,7 @@ static void answer_missing(struct vcpu *v, u32 leaf, u32 sub, u32 regs[4])
 	}
 	/* Sub-leaves behind the last topology level still tell their number and the APIC id. */
 	if (leaf == 0xb || leaf == 0x1f) {
-		e = find(&v->cpuid, leaf, 1);
+		e = cpuid_find(&v->cpuid, leaf, 1);
 		if (e) {
 			regs[REG_C] = sub & 0xff;
 			regs[REG_D] = e->d;
@@ -634,7 +606,7 @@ static noinline void execute_rare(struct vcpu *v, u32 leaf, u32 sub, const struc
 void cpuid_execute(struct vcpu *v)
 {
 	u32 leaf = (u32)v->regs[R_AX], sub = (u32)v->regs[R_CX];
-	const struct cpuid_slot *e = find(&v->cpuid, leaf, sub);
+	const struct cpuid_slot *e = cpuid_find(&v->cpuid, leaf, sub);
 
 	if (likely(e && !e->live))
 		answer(v, leaf, sub, true, e->a, e->b, e->c, e->d);
@@ -644,7 +616,7 @@ void cpuid_execute(struct vcpu *v)
 
 bool cpuid_lookup(struct vcpu *v, u32 *a, u32 *c)
 {
-	const struct cpuid_slot *e = find(&v->cpuid, *a, *c);
+	const struct cpuid_slot *e = cpuid_find(&v->cpuid, *a, *c);
 
 	if (!e)
 		return false;
@@ -668,7 +640,7 @@ static u32 usable_word(const struct cpuid_state *s, enum word w)
 
 	if (!s->nr)
 		return works;
-	e = find(s, word_at[w].leaf, word_at[w].sub);
+	e = cpuid_find(s, word_at[w].leaf, word_at[w].sub);
 	return e ? slot_reg(e, word_at[w].reg) & works : 0;
 }
 
@@ -716,7 +688,7 @@ static u64 efer_allowed(const u32 words[NR_WORDS])
 
 static u64 xcr0_allowed(const struct cpuid_state *s)
 {
-	const struct cpuid_slot *e = find(s, 0xd, 0);
+	const struct cpuid_slot *e = cpuid_find(s, 0xd, 0);
 	u64 given = e ? e->a | (u64)e->d << 32 : 0;
 
 	return ((s->nr ? given : U64_MAX) & host_xfeatures()) | 1;
@@ -724,7 +696,7 @@ static u64 xcr0_allowed(const struct cpuid_state *s)
 
 static u8 maxphyaddr(const struct cpuid_state *s)
 {
-	const struct cpuid_slot *last = find(s, 0x80000000, 0), *widths = find(s, 0x80000008, 0);
+	const struct cpuid_slot *last = cpuid_find(s, 0x80000000, 0), *widths = cpuid_find(s, 0x80000008, 0);
 
 	if (!last || last->a < 0x80000008 || !widths)
 		return 36;
@@ -746,9 +718,9 @@ static u32 kvm_features(const struct cpuid_state *s)
 	u32 base;
 
 	for (base = KVM_LEAF; base < KVM_LEAF + 0x10000; base += 0x100) {
-		e = find(s, base, 0);
+		e = cpuid_find(s, base, 0);
 		if (is_vendor(e, KVM_SIGNATURE_B, KVM_SIGNATURE_C, KVM_SIGNATURE_D)) {
-			e = find(s, base | 1, 0);
+			e = cpuid_find(s, base | 1, 0);
 			return e ? e->a : 0;
 		}
 	}
@@ -758,7 +730,7 @@ static u32 kvm_features(const struct cpuid_state *s)
 /* AMD's and Hygon's CPUs answer with zeros out of range; all others as Intel's. */
 static bool intel_range(const struct cpuid_state *s)
 {
-	const struct cpuid_slot *e = find(s, 0, 0);
+	const struct cpuid_slot *e = cpuid_find(s, 0, 0);
 
 	return e && !is_vendor(e, 0x68747541, 0x444d4163, 0x69746e65) &&	/* AuthenticAMD */
 	       !is_vendor(e, 0x6f677948, 0x656e6975, 0x6e65476e);		/* HygonGenuine */
@@ -798,7 +770,7 @@ static void index_slots(struct cpuid_state *s)
 	memset(s->first, 0, sizeof(s->first));
 	/* Backwards, so that of two entries for one leaf the VMM's first is found first. */
 	for (i = s->nr; i-- > 0; ) {
-		bucket = bucket_of(s->slots[i].leaf);
+		bucket = cpuid_bucket(s->slots[i].leaf);
 		s->slots[i].next = s->first[bucket];
 		s->first[bucket] = i + 1;
 	}

@@ -86,4 +86,33 @@ void cpuid_execute(struct vcpu *v);
  */
 bool cpuid_lookup(struct vcpu *v, u32 *a, u32 *c);
 
+/* The entry is for one sub-leaf only. */
+static __always_inline bool cpuid_is_indexed(u32 flags)
+{
+	return flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+}
+
+/*
+ * Basic, hypervisor, extended and Centaur leaves fall apart, and so do the leaves of one kind that
+ * exist. Always in range.
+ */
+static __always_inline u32 cpuid_bucket(u32 leaf)
+{
+	return (leaf & 31) | (leaf >> 30) << 5;
+}
+
+/* The entry as the CPUID instruction looks for it, or NULL. */
+static __always_inline const struct cpuid_slot *cpuid_find(const struct cpuid_state *s, u32 leaf, u32 sub)
+{
+	const struct cpuid_slot *e;
+	u32 i;
+
+	for (i = s->first[cpuid_bucket(leaf)]; i; i = e->next) {
+		e = &s->slots[i - 1];
+		if (e->leaf == leaf && (e->sub == sub || !cpuid_is_indexed(e->flags)))
+			return e;
+	}
+	return NULL;
+}
+
 #endif

@@ -3,7 +3,7 @@
  * Exceptions, NMIs and interrupts on their way into the guest. Owns struct event_state. The hardware part (what a VMCB or a
  * VMCS is told) is the vendor's; the order of events and what blocks them is the same for both (APM vol. 2, 8.5).
  */
-#include "x86/vcpu.h"
+#include "x86/event_inline.h"
 
 static bool pushes_error(u8 vector)
 {
@@ -205,16 +205,16 @@ void event_settle(struct vcpu *v, bool taken)
 
 	if (vector < 0)
 		return;
+	if (likely(!is_extint(v, vector))) {
+		event_settle_apic(v, taken, host_accounting());
+		return;
+	}
 	v->ev.offered = -1;
 	vendor_withdraw_interrupt(v);
-	if (taken)
+	if (taken) {
 		stats_inc(v, interrupts[vector]);
-	if (is_extint(v, vector))
-		v->ev.extint = taken ? -1 : vector;
-	else if (taken)
-		lapic_take(v, vector);
-	else
-		lapic_withdraw(v, vector);
+		v->ev.extint = -1;
+	}
 	vcpu_request(v, REQ_EVENT);
 }
 
@@ -230,6 +230,18 @@ void event_inject(struct vcpu *v)
 		vendor_open_nmi_window(v);
 	offer_interrupt(v);
 	vendor_update_tpr(v);
+}
+
+bool event_inject_again(struct vcpu *v)
+{
+	if (!event_only_interrupts(v) || v->run->request_interrupt_window)
+		return false;
+	vcpu_take_request(v, REQ_EVENT);
+	if (lapic_timer_pending(v))
+		lapic_timer_deliver(v);
+	offer_interrupt(v);
+	vendor_update_tpr(v);
+	return true;
 }
 
 bool event_deliverable(struct vcpu *v)

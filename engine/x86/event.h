@@ -54,6 +54,11 @@ void event_settle(struct vcpu *v, bool taken);
 int event_extint(struct vcpu *v, u32 vector);
 /* Hands events to the hardware for this entry and opens windows for those that must wait. vCPU thread, before interrupts go off. */
 void event_inject(struct vcpu *v);
+/*
+ * The same where nothing but interrupts can have come up since event_inject(), and interrupts of the host are off. False: something
+ * else has, nothing is done.
+ */
+bool event_inject_again(struct vcpu *v);
 /* Something could be delivered if the guest ran now: used to decide whether a halted vCPU wakes. vCPU thread. */
 bool event_deliverable(struct vcpu *v);
 /* The guest can take an interrupt that the VMM injects now (kvm_run->ready_for_interrupt_injection). */

@@ -10,6 +10,7 @@
  * it enters the guest, or the kicker sees that it is in the guest (run.c).
  */
 #include "run.h"
+#include "x86/lapic_inline.h"
 
 #define REG_BIT(reg)		(1ull << ((reg) >> 4))
 #define REG_BITS8(reg)		(0xffull << ((reg) >> 4))
@@ -32,7 +33,6 @@
 #define LAPIC_VERSION_VALUE	0x00050014u	/* integrated APIC, LVT entries 0..5 */
 #define X2APIC_MSR_ICR		0x830u
 
-#define SVR_ENABLE		(1u << 8)
 #define SVR_WRITABLE		0x3ffu
 #define TPR_WRITABLE		0xffu
 #define LDR_WRITABLE		0xff000000u
@@ -70,48 +70,6 @@
 #define PENDING_INIT		1u
 #define PENDING_SIPI		2u
 
-#define FIRST_VECTOR		16	/* vectors below are illegal in APIC interrupts */
-#define PRIORITY(vector)	((vector) & 0xf0)
-
-/* --- Bit arrays of 256 vectors: eight words, 16 bytes apart. --- */
-
-static u32 *vector_word(struct lapic *a, u32 array, u8 vector)
-{
-	return &a->regs[array / 4 + (vector >> 5) * 4];
-}
-
-static u32 vector_bit(u8 vector)
-{
-	return 1u << (vector & 31);
-}
-
-static int highest_bit(u32 word)
-{
-	return 31 - __builtin_clz(word);
-}
-
-/* Highest vector in ISR, looking from word @from down; -1 if none. */
-static int highest_isr(struct lapic *a, int from)
-{
-	for (int i = from; i >= 0; i--) {
-		u32 word = lapic_reg(a, LAPIC_ISR + i * 16);
-
-		if (word)
-			return i * 32 + highest_bit(word);
-	}
-	return -1;
-}
-
-/* First the bit, then its summary: irr_forget() relies on it. Any context. */
-static void irr_set(struct lapic *a, u8 vector)
-{
-	u32 word_bit = 1u << (vector >> 5);
-
-	__atomic_fetch_or(vector_word(a, LAPIC_IRR, vector), vector_bit(vector), __ATOMIC_SEQ_CST);
-	if (!(__atomic_load_n(&a->irr_words, __ATOMIC_SEQ_CST) & word_bit))
-		__atomic_fetch_or(&a->irr_words, word_bit, __ATOMIC_SEQ_CST);
-}
-
 /*
  * IRR word @i was seen empty. If a bit came since, the summary bit is set again, by the sender or
  * here.
@@ -129,10 +87,10 @@ int lapic_highest_irr(struct vcpu *v)
 	u32 words, word, i;
 
 	while ((words = __atomic_load_n(&a->irr_words, __ATOMIC_ACQUIRE))) {
-		i = highest_bit(words);
+		i = lapic_highest_bit(words);
 		word = __atomic_load_n(&a->regs[LAPIC_IRR / 4 + i * 4], __ATOMIC_ACQUIRE);
 		if (word)
-			return i * 32 + highest_bit(word);
+			return i * 32 + lapic_highest_bit(word);
 		irr_forget(a, i);
 	}
 	return -1;
@@ -140,35 +98,14 @@ int lapic_highest_irr(struct vcpu *v)
 
 /* --- Priorities. --- */
 
-/* APM vol. 2, 16.6.4: the higher of the task priority and the class in service. */
-static void update_ppr(struct lapic *a)
-{
-	u32 tpr = lapic_reg(a, LAPIC_TPR);
-	u32 service = a->isr_top < 0 ? 0 : PRIORITY(a->isr_top);
-
-	lapic_set_reg(a, LAPIC_PPR, PRIORITY(tpr) >= service ? tpr : service);
-}
-
-/* What may be delivered changed: look again at the next entry, if there is anything to look for. */
-static void recheck_irr(struct vcpu *v)
-{
-	if (__atomic_load_n(&v->apic.irr_words, __ATOMIC_RELAXED))
-		vcpu_request(v, REQ_EVENT);
-}
-
-static void set_tpr(struct vcpu *v, u32 tpr)
-{
-	lapic_set_reg(&v->apic, LAPIC_TPR, tpr);
-	update_ppr(&v->apic);
-	recheck_irr(v);
-}
-
 void lapic_set_cr8(struct vcpu *v, u8 cr8)
 {
-	if (v->apic.present)
-		set_tpr(v, (u32)(cr8 & 15) << 4);
-	else
-		v->apic.cr8 = cr8 & 15;
+	if (v->apic.present) {
+		lapic_set_tpr(v, (u32)(cr8 & 15) << 4);
+		return;
+	}
+	v->apic.cr8 = cr8 & 15;
+	vendor_set_cr8(v, v->apic.cr8);
 }
 
 u8 lapic_get_cr8(struct vcpu *v)
@@ -184,7 +121,7 @@ int lapic_pending_vector(struct vcpu *v)
 	if (!__atomic_load_n(&a->irr_words, __ATOMIC_ACQUIRE) || !lapic_hw_enabled(a))
 		return -1;
 	vector = lapic_highest_irr(v);
-	if (vector < 0 || PRIORITY((u32)vector) <= PRIORITY(lapic_reg(a, LAPIC_PPR)))
+	if (vector < 0 || LAPIC_PRIORITY((u32)vector) <= LAPIC_PRIORITY(lapic_reg(a, LAPIC_PPR)))
 		return -1;
 	return vector;
 }
@@ -192,25 +129,11 @@ int lapic_pending_vector(struct vcpu *v)
 void lapic_offer(struct vcpu *v, u8 vector)
 {
 	struct lapic *a = &v->apic;
-	u32 *irr = vector_word(a, LAPIC_IRR, vector);
+	u32 *irr = lapic_vector_word(a, LAPIC_IRR, vector);
 
-	__atomic_fetch_and(irr, ~vector_bit(vector), __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(irr, ~lapic_vector_bit(vector), __ATOMIC_SEQ_CST);
 	if (!__atomic_load_n(irr, __ATOMIC_RELAXED))
 		irr_forget(a, vector >> 5);
-}
-
-void lapic_withdraw(struct vcpu *v, u8 vector)
-{
-	irr_set(&v->apic, vector);
-}
-
-void lapic_take(struct vcpu *v, u8 vector)
-{
-	struct lapic *a = &v->apic;
-
-	*vector_word(a, LAPIC_ISR, vector) |= vector_bit(vector);
-	a->isr_top = max(a->isr_top, (int)vector);
-	update_ppr(a);
 }
 
 bool lapic_vector_in_flight(struct vcpu *v, u8 vector)
@@ -219,8 +142,8 @@ bool lapic_vector_in_flight(struct vcpu *v, u8 vector)
 
 	if (!a->present)
 		return false;
-	return (__atomic_load_n(vector_word(a, LAPIC_IRR, vector), __ATOMIC_RELAXED) |
-		*vector_word(a, LAPIC_ISR, vector)) & vector_bit(vector);
+	return (__atomic_load_n(lapic_vector_word(a, LAPIC_IRR, vector), __ATOMIC_RELAXED) |
+		*lapic_vector_word(a, LAPIC_ISR, vector)) & lapic_vector_bit(vector);
 }
 
 /* APM vol. 2, 16.6.4: the highest interrupt in service is done. */
@@ -231,50 +154,22 @@ static void end_of_interrupt(struct vcpu *v)
 
 	if (vector < 0)
 		return;
-	*vector_word(a, LAPIC_ISR, vector) &= ~vector_bit(vector);
-	a->isr_top = highest_isr(a, vector >> 5);
-	update_ppr(a);
+	lapic_end_service(a);
 	host_trace_eoi(v, vector);
-	if (a->eoi_exit[vector >> 6] >> (vector & 63) & 1) {
+	if (lapic_eoi_exits(a, vector)) {
 		a->eoi_vector = vector;
 		vcpu_request(v, REQ_IOAPIC_EOI);
 	}
-	recheck_irr(v);
+	lapic_recheck_irr(v);
 }
 
 /* --- Acceptance. --- */
 
-/* Messages can reach this APIC at all. */
-static bool reachable(const struct lapic *a)
-{
-	return a->present && lapic_hw_enabled(a);
-}
-
-/* The APIC is enabled by software too: it takes fixed interrupts. */
-static bool sw_enabled(const struct lapic *a)
-{
-	return lapic_reg(a, LAPIC_SVR) & SVR_ENABLE;
-}
-
-/* The trigger mode of the interrupt now in IRR, for its EOI. Atomics only when it changes. */
-static void set_trigger_mode(struct lapic *a, u8 vector, bool level)
-{
-	u32 *tmr = vector_word(a, LAPIC_TMR, vector);
-	u32 bit = vector_bit(vector);
-
-	if (level == !!(__atomic_load_n(tmr, __ATOMIC_RELAXED) & bit))
-		return;
-	if (level)
-		__atomic_fetch_or(tmr, bit, __ATOMIC_RELAXED);
-	else
-		__atomic_fetch_and(tmr, ~bit, __ATOMIC_RELAXED);
-}
-
 /* What the vCPU was doing; without a kick it is the one that sends. */
 static enum exeunt_target take_interrupt(struct vcpu *v, u8 vector, bool level, bool kick)
 {
-	set_trigger_mode(&v->apic, vector, level);
-	irr_set(&v->apic, vector);
+	lapic_set_trigger_mode(&v->apic, vector, level);
+	lapic_irr_set(&v->apic, vector);
 	vcpu_request(v, REQ_EVENT);
 	return kick ? host_kick(v) : EXEUNT_TARGET_SELF;
 }
@@ -293,9 +188,9 @@ static void report_error(struct vcpu *v, u32 error)
 static int accept_fixed(struct vcpu *v, u8 vector, bool level, u8 mode, bool kick)
 {
 	host_trace_apic_accept(v, mode, level, vector);
-	if (!sw_enabled(&v->apic))
+	if (!lapic_sw_enabled(&v->apic))
 		return -1;
-	if (unlikely(vector < FIRST_VECTOR)) {
+	if (unlikely(vector < LAPIC_FIRST_VECTOR)) {
 		report_error(v, ESR_RECEIVE_ILLEGAL);
 		return -1;
 	}
@@ -307,12 +202,12 @@ void lapic_lvt_fire(struct vcpu *v, enum lapic_reg lvt, bool kick)
 	u32 entry = lapic_reg(&v->apic, lvt);
 	u8 vector = entry & LVT_VECTOR;
 
-	if ((entry & LAPIC_LVT_MASKED) || !reachable(&v->apic))
+	if ((entry & LAPIC_LVT_MASKED) || !lapic_reachable(&v->apic))
 		return;
 	switch ((entry & LVT_MODE) >> 8) {
 	case APIC_FIXED:
 		/* An illegal vector of the error entry itself has nothing to report it with. */
-		if (lvt != LAPIC_LVT_ERROR || vector >= FIRST_VECTOR)
+		if (lvt != LAPIC_LVT_ERROR || vector >= LAPIC_FIRST_VECTOR)
 			accept_fixed(v, vector, entry & LVT_LEVEL, APIC_FIXED, kick);
 		break;
 	case APIC_NMI:
@@ -361,7 +256,7 @@ bool lapic_accepts_extint(struct vcpu *v)
 {
 	u32 lint0;
 
-	if (!reachable(&v->apic))
+	if (!lapic_reachable(&v->apic))
 		return true;
 	lint0 = lapic_reg(&v->apic, LAPIC_LVT_LINT0);
 	return !(lint0 & LAPIC_LVT_MASKED) && (lint0 & LVT_MODE) >> 8 == APIC_EXTINT;
@@ -414,7 +309,7 @@ static bool matches_logical(const struct vcpu *v, u32 dest)
 
 bool lapic_msg_matches(struct vcpu *v, struct vcpu *src, const struct apic_msg *msg)
 {
-	if (!reachable(&v->apic))
+	if (!lapic_reachable(&v->apic))
 		return false;
 	switch (msg->shorthand) {
 	case APIC_SELF:
@@ -434,7 +329,7 @@ static enum exeunt_target target_state(const struct vcpu *src, const struct vcpu
 {
 	if (v == src)
 		return EXEUNT_TARGET_SELF;
-	if (__atomic_load_n(&v->mode, __ATOMIC_RELAXED) == IN_GUEST)
+	if (__atomic_load_n(&v->mode, __ATOMIC_RELAXED) != OUTSIDE_GUEST)
 		return EXEUNT_TARGET_RUNNING;
 	if (__atomic_load_n(&v->mp_state, __ATOMIC_RELAXED) != KVM_MP_STATE_RUNNABLE)
 		return EXEUNT_TARGET_HALTED;
@@ -483,7 +378,7 @@ static int deliver_lowest(struct vm *vm, struct vcpu *src, const struct apic_msg
 		struct vcpu *v = vm_vcpu(vm, start + i < nr ? start + i : start + i - nr);
 		u32 ppr;
 
-		if (!v || !lapic_msg_matches(v, src, msg) || !sw_enabled(&v->apic))
+		if (!v || !lapic_msg_matches(v, src, msg) || !lapic_sw_enabled(&v->apic))
 			continue;
 		ppr = lapic_reg(&v->apic, LAPIC_PPR);
 		if (!best || ppr < best_ppr) {
@@ -544,7 +439,7 @@ int lapic_deliver(struct vm *vm, struct vcpu *src, const struct apic_msg *msg)
 	if (is_unicast(msg)) {
 		struct vcpu *v = vm_vcpu(vm, msg->dest);
 
-		if (v && reachable(&v->apic))
+		if (v && lapic_reachable(&v->apic))
 			first = deliver_one(v, src, msg);
 		count = first >= 0;
 	} else if (msg->delivery_mode == APIC_LOWEST) {
@@ -603,57 +498,91 @@ static void send_ipi(struct vcpu *v, u32 icr, u32 dest)
 	};
 
 	host_trace_apic_ipi(icr, dest);
-	if (msg.delivery_mode <= APIC_LOWEST && msg.vector < FIRST_VECTOR) {
+	if (msg.delivery_mode <= APIC_LOWEST && msg.vector < LAPIC_FIRST_VECTOR) {
 		report_error(v, ESR_SEND_ILLEGAL);
 		return;
 	}
 	lapic_deliver(v->vm, v, &msg);
 }
 
-/* A fixed interrupt to @dest by number: what lapic_deliver would do, without a message. */
-static void send_unicast(struct vcpu *v, u32 icr, u32 dest)
+/* The one vCPU whose x2APIC logical id has the one bit of @dest. NULL: none, or its APIC is in xAPIC mode and has another id. */
+static struct vcpu *find_logical(struct vm *vm, u32 dest)
 {
-	struct vcpu *target = vm_vcpu(v->vm, dest);
+	u32 bit = dest & 0xffff;
+	struct vcpu *target;
+
+	if (bit & (bit - 1) || !bit)
+		return NULL;
+	target = vm_vcpu(vm, (dest >> 16) * 16 + lapic_highest_bit(bit));
+	return target && lapic_x2apic(&target->apic) ? target : NULL;
+}
+
+/*
+ * Whom an x2APIC's ICR of fixed delivery and a legal vector means, if that is one vCPU and easy to find. NULL: lapic_deliver() has to
+ * look at them all.
+ */
+static struct vcpu *find_target(struct vcpu *v, u32 icr, u32 dest)
+{
+	if ((icr & ICR_MODE) || (icr & LVT_VECTOR) < LAPIC_FIRST_VECTOR)
+		return NULL;
+	if ((icr & ICR_SHORTHAND) == (u32)APIC_SELF << 18)
+		return v;
+	if ((icr & ICR_SHORTHAND) || dest == X2APIC_BROADCAST)
+		return NULL;
+	return icr & ICR_LOGICAL ? find_logical(v->vm, dest) : vm_vcpu(v->vm, dest);
+}
+
+/* What lapic_deliver() would do for the one target, without a message. */
+static void send_to_one(struct vcpu *v, struct vcpu *target, u32 icr, u32 dest)
+{
+	bool logical = icr & (ICR_LOGICAL | ICR_SHORTHAND);
 	int state = -1;
 
 	host_trace_apic_ipi(icr, dest);
-	if (target && reachable(&target->apic))
+	if (likely(lapic_reachable(&target->apic)))
 		state = accept_fixed(target, icr & LVT_VECTOR, icr & ICR_LEVEL, APIC_FIXED, target != v);
 	if (unlikely(state < 0))
 		stats_inc(v, ipis_untaken);
 	else
-		stats_ipi_one(v->stats, APIC_FIXED, false, state);
+		stats_ipi_one(v->stats, APIC_FIXED, logical, state);
 }
 
-/* A fixed interrupt to the sender itself. */
-static void send_to_self(struct vcpu *v, u32 icr, u32 dest)
+bool lapic_icr_write_one(struct vcpu *v, u64 icr)
 {
-	host_trace_apic_ipi(icr, dest);
-	if (unlikely((icr & LVT_VECTOR) < FIRST_VECTOR)) {
-		report_error(v, ESR_SEND_ILLEGAL);
-		return;
-	}
-	if (reachable(&v->apic) && accept_fixed(v, icr & LVT_VECTOR, icr & ICR_LEVEL, APIC_FIXED, false) >= 0)
-		stats_ipi_one(v->stats, APIC_FIXED, true, EXEUNT_TARGET_SELF);
+	u32 low = (u32)icr & ~ICR_BUSY, dest = icr >> 32;
+	struct vcpu *target;
+
+	if (unlikely(low & ~ICR_WRITABLE))
+		return false;
+	target = find_target(v, low, dest);
+	if (unlikely(!target))
+		return false;
+	v->apic.x2apic_icr = (u64)dest << 32 | low;
+	send_to_one(v, target, low, dest);
+	host_trace_apic(v, true, LAPIC_ICR, icr);
+	return true;
+}
+
+static void write_self_ipi(struct vcpu *v, u8 vector)
+{
+	u32 icr = (u32)APIC_SELF << 18 | vector;
+
+	if (likely(vector >= LAPIC_FIRST_VECTOR))
+		send_to_one(v, v, icr, 0);
 	else
-		stats_inc(v, ipis_untaken);
+		send_ipi(v, icr, 0);
 }
 
 int lapic_icr_write(struct vcpu *v, u64 icr)
 {
-	u32 low = (u32)icr, dest = icr >> 32;
+	u32 low = (u32)icr & ~ICR_BUSY, dest = icr >> 32;
 
-	if (unlikely(low & ~(ICR_WRITABLE | ICR_BUSY)))
+	if (lapic_icr_write_one(v, icr))
+		return 0;
+	if (low & ~ICR_WRITABLE)
 		return 1;
-	low &= ~ICR_BUSY;
 	v->apic.x2apic_icr = (u64)dest << 32 | low;
-	if (likely(!(low & (ICR_SHORTHAND | ICR_LOGICAL | ICR_MODE)) && dest != X2APIC_BROADCAST &&
-		   (low & LVT_VECTOR) >= FIRST_VECTOR))
-		send_unicast(v, low, dest);
-	else if ((low & (ICR_SHORTHAND | ICR_MODE)) == (u32)APIC_SELF << 18)
-		send_to_self(v, low, dest);
-	else
-		send_ipi(v, low, dest);
+	send_ipi(v, low, dest);
 	host_trace_apic(v, true, LAPIC_ICR, icr);
 	return 0;
 }
@@ -683,12 +612,15 @@ static void write_lvt(struct vcpu *v, u32 reg, u32 value)
 	struct lapic *a = &v->apic;
 
 	value &= lvt_writable(v, reg);
-	if (!sw_enabled(a))
+	if (!lapic_sw_enabled(a))
 		value |= LAPIC_LVT_MASKED;
 	if (reg == LAPIC_LVT_TIMER)
 		lapic_timer_set_lvt(v, value);
 	else
 		lapic_set_reg(a, reg, value);
+	/* An interrupt of the VMM's PIC may have waited for this. */
+	if (reg == LAPIC_LVT_LINT0)
+		vcpu_request(v, REQ_EVENT);
 }
 
 /* Software-disabling masks every LVT entry, and they stay masked (APM vol. 2, 16.4.7). */
@@ -697,7 +629,7 @@ static void write_svr(struct vcpu *v, u32 value)
 	struct lapic *a = &v->apic;
 
 	lapic_set_reg(a, LAPIC_SVR, value & SVR_WRITABLE);
-	if (sw_enabled(a))
+	if (lapic_sw_enabled(a))
 		return;
 	for (u32 reg = LAPIC_LVT_TIMER; reg <= LAPIC_LVT_ERROR; reg += 16)
 		lapic_set_reg(a, reg, lapic_reg(a, reg) | LAPIC_LVT_MASKED);
@@ -732,7 +664,7 @@ static void write_reg(struct vcpu *v, u32 reg, u32 value)
 		end_of_interrupt(v);
 		return;
 	case LAPIC_TPR:
-		set_tpr(v, value & TPR_WRITABLE);
+		lapic_set_tpr(v, value & TPR_WRITABLE);
 		return;
 	case LAPIC_TIMER_INITIAL:
 		lapic_timer_set_initial(v, value);
@@ -910,7 +842,7 @@ int lapic_x2apic_write(struct vcpu *v, u32 msr, u64 value)
 		return 1;
 	host_trace_apic(v, true, reg, value);
 	if (reg == LAPIC_SELF_IPI)
-		send_to_self(v, (u32)APIC_SELF << 18 | (u8)value, 0);
+		write_self_ipi(v, value);
 	else
 		write_reg(v, reg, value);
 	return 0;
@@ -948,6 +880,7 @@ static void reset_regs(struct vcpu *v)
 	lapic_timer_reset(v);
 	for (u32 reg = 0; reg < LAPIC_END; reg += 16)
 		lapic_set_reg(a, reg, 0);
+	vendor_set_cr8(v, 0);
 	lapic_set_reg(a, LAPIC_DFR, ~0u);
 	lapic_set_reg(a, LAPIC_SVR, 0xff);
 	for (u32 reg = LAPIC_LVT_TIMER; reg <= LAPIC_LVT_ERROR; reg += 16)
@@ -956,6 +889,7 @@ static void reset_regs(struct vcpu *v)
 	    !(v->vm->disabled_quirks & KVM_X86_QUIRK_LINT0_REENABLED))
 		lapic_set_reg(a, LAPIC_LVT_LINT0, APIC_EXTINT << 8);
 	a->isr_top = -1;
+	a->isr_words = 0;
 	a->x2apic_icr = 0;
 	__atomic_store_n(&a->esr_pending, 0, __ATOMIC_RELAXED);
 }
@@ -1074,17 +1008,22 @@ static void load_vectors(struct lapic *a, const struct kvm_lapic_state *s)
 {
 	u32 words = 0;
 
+	a->isr_words = 0;
+	a->isr_top = -1;
 	for (u32 i = 0; i < 8; i++) {
-		u32 legal = i ? ~0u : ~0u << FIRST_VECTOR;
+		u32 legal = i ? ~0u : ~0u << LAPIC_FIRST_VECTOR;
 		u32 irr = saved_reg(s, LAPIC_IRR + i * 16) & legal;
+		u32 isr = saved_reg(s, LAPIC_ISR + i * 16) & legal;
 
-		lapic_set_reg(a, LAPIC_ISR + i * 16, saved_reg(s, LAPIC_ISR + i * 16) & legal);
+		lapic_set_reg(a, LAPIC_ISR + i * 16, isr);
+		a->isr_words |= (u32)!!isr << i;
+		if (isr)
+			a->isr_top = i * 32 + lapic_highest_bit(isr);
 		lapic_set_reg(a, LAPIC_TMR + i * 16, saved_reg(s, LAPIC_TMR + i * 16) & legal);
 		lapic_set_reg(a, LAPIC_IRR + i * 16, irr);
 		words |= (u32)!!irr << i;
 	}
 	__atomic_fetch_or(&a->irr_words, words, __ATOMIC_SEQ_CST);
-	a->isr_top = highest_isr(a, 7);
 }
 
 /*
@@ -1096,6 +1035,7 @@ static void load_regs(struct vcpu *v, const struct kvm_lapic_state *s)
 	struct lapic *a = &v->apic;
 
 	lapic_set_reg(a, LAPIC_TPR, saved_reg(s, LAPIC_TPR) & TPR_WRITABLE);
+	vendor_set_cr8(v, lapic_tpr(a) >> 4);
 	lapic_set_reg(a, LAPIC_LDR, lapic_x2apic(a) ? 0 : saved_reg(s, LAPIC_LDR) & LDR_WRITABLE);
 	lapic_set_reg(a, LAPIC_DFR, saved_reg(s, LAPIC_DFR) | DFR_FIXED);
 	lapic_set_reg(a, LAPIC_SVR, saved_reg(s, LAPIC_SVR) & SVR_WRITABLE);
@@ -1125,7 +1065,7 @@ int lapic_set_state(struct vcpu *v, const struct kvm_lapic_state *s)
 	lapic_timer_reset(v);
 	load_vectors(a, s);
 	load_regs(v, s);
-	update_ppr(a);
+	lapic_update_ppr(a);
 	lapic_timer_load(v, saved_reg(s, LAPIC_TIMER_CURRENT), tscdeadline);
 	vcpu_request(v, REQ_EVENT);
 	vcpu_request(v, REQ_IOAPIC_SCAN);
@@ -1166,7 +1106,7 @@ void lapic_sync_to_vapic(struct vcpu *v)
 		return;
 	irr = lapic_highest_irr(v);
 	page[0] = lapic_reg(a, LAPIC_TPR);
-	page[1] = a->isr_top < 0 ? 0 : PRIORITY(a->isr_top);
+	page[1] = a->isr_top < 0 ? 0 : LAPIC_PRIORITY(a->isr_top);
 	page[2] = 0;
 	page[3] = irr < 0 ? 0 : irr;
 	host_guest_write(v->vm, a->vapic_gpa, page, sizeof(page));
@@ -1180,5 +1120,5 @@ void lapic_sync_from_vapic(struct vcpu *v)
 	if (!a->present || !a->vapic_gpa || host_guest_read(v->vm, a->vapic_gpa, &tpr, sizeof(tpr)))
 		return;
 	if (tpr != lapic_reg(a, LAPIC_TPR))
-		set_tpr(v, tpr);
+		lapic_set_tpr(v, tpr);
 }

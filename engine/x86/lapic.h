@@ -81,6 +81,12 @@ struct apic_msg {
 struct lapic_timer {
 	u64 tscdeadline;	/* guest TSC; 0 disarmed */
 	u64 expires_ns;		/* host_now_ns() scale; 0 disarmed */
+	/*
+	 * When the host's timer fires, 0 if it does not; and the guest's TSC by then, 0 if that was not what it was armed for. It may be
+	 * earlier than needed (@lax): EXEUNT_LAZY_TIMER.
+	 */
+	u64 armed_ns, armed_tsc;
+	bool lax;
 	u32 divide;		/* 1..128 */
 	u32 pending;		/* the host timer fired; set from its context, atomically */
 };
@@ -94,6 +100,7 @@ struct lapic {
 	 */
 	u32 *regs;
 	u32 irr_words;
+	u32 isr_words;		/* bit n: word n of ISR has some */
 	int isr_top;		/* highest vector in ISR, or -1 */
 	u32 esr_pending;	/* errors since ESR was last written; set atomically by anyone */
 	u64 x2apic_icr;
@@ -148,6 +155,11 @@ int lapic_x2apic_write(struct vcpu *v, u32 msr, u64 value);
  */
 int lapic_icr_write(struct vcpu *v, u64 icr);
 /*
+ * The same if it sends a fixed interrupt to one vCPU that is easy to find: to the sender itself, by its number, or by its bit in a
+ * cluster. False: nothing has happened, lapic_icr_write() has to do it.
+ */
+bool lapic_icr_write_one(struct vcpu *v, u64 icr);
+/*
  * MSR 0x6e0. Writes outside TSC-deadline mode are ignored (SDM 10.5.4.1); whether the MSR exists is
  * the caller's question. vCPU thread.
  */
@@ -182,13 +194,10 @@ int lapic_pending_vector(struct vcpu *v);
 /* Highest vector in IRR whatever PPR says, or -1 (for TPR interception). */
 int lapic_highest_irr(struct vcpu *v);
 /*
- * How a vector goes from IRR to ISR. lapic_offer: the CPU may take it from now on, and the same vector arriving again is
- * another interrupt. Then, before anything looks at the registers, lapic_take: it did, PPR follows; or lapic_withdraw: it did not, and
- * one that arrived meanwhile is the same interrupt. vCPU thread.
+ * The CPU may take @vector from now on: it leaves IRR, and the same vector arriving again is another interrupt. Before anything looks at
+ * the registers, event_settle() puts it into ISR or back. vCPU thread.
  */
 void lapic_offer(struct vcpu *v, u8 vector);
-void lapic_take(struct vcpu *v, u8 vector);
-void lapic_withdraw(struct vcpu *v, u8 vector);
 /* The APIC accepts the PIC's ExtINT: no APIC at all, or disabled, or LVT0 in ExtINT mode. */
 bool lapic_accepts_extint(struct vcpu *v);
 /* CR8 and the TPR register are one. @cr8 0..15. Without an APIC: 0. */
@@ -202,7 +211,8 @@ u8 lapic_get_cr8(struct vcpu *v);
 void lapic_timer_expired(struct vcpu *v);
 /* Turns a pending expiry into an IRR bit and re-arms a periodic timer. vCPU thread, no sleeping. */
 void lapic_timer_deliver(struct vcpu *v);
-bool lapic_timer_pending(struct vcpu *v);
+/* The vCPU is about to sleep: the host's timer shall not wake it for nothing. vCPU thread, no sleeping. */
+void lapic_timer_tighten(struct vcpu *v);
 /* The guest's TSC offset or rate changed: computes the host deadline again. vCPU thread. */
 void lapic_timer_rearm(struct vcpu *v);
 
@@ -240,6 +250,10 @@ static inline u32 lapic_reg(const struct lapic *a, u32 reg)
 static inline void lapic_set_reg(struct lapic *a, u32 reg, u32 value)
 {
 	__atomic_store_n(&a->regs[reg / 4], value, __ATOMIC_RELAXED);
+}
+static inline u8 lapic_tpr(const struct lapic *a)
+{
+	return lapic_reg(a, LAPIC_TPR);
 }
 /*
  * An event of the local vector table entry @lvt happened. @kick: not on the vCPU's own thread. Any

@@ -5,11 +5,10 @@
  *
  * The host's timer is only a reminder: when it fires, timer.pending makes the vCPU's thread look,
  * and that thread decides from the registers whether the timer really expired. An expiry that raced
- * with the guest's disarming or re-arming is dropped there.
+ * with the guest's disarming or re-arming is dropped there. So the host's timer may also fire too
+ * early: it is left as it is when the guest's timer is stopped or moves later, until the vCPU sleeps.
  */
-#include "x86/vcpu.h"
-
-enum timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE };
+#include "x86/lapic_inline.h"
 
 /*
  * A shorter period is stretched: a guest may not keep the host busy with its ticks. KVM's default
@@ -22,18 +21,8 @@ enum timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE };
  */
 #define MAX_TSC_DELTA		(1ull << 42)
 
-static enum timer_mode mode_of(u32 lvt)
-{
-	return lvt >> 17 & 3;
-}
-
-static enum timer_mode timer_mode(const struct lapic *a)
-{
-	return mode_of(lapic_reg(a, LAPIC_LVT_TIMER));
-}
-
 /* One-shot or periodic. Mode 3 is reserved: nothing counts. */
-static bool counts(enum timer_mode mode)
+static bool counts(enum lapic_timer_mode mode)
 {
 	return mode == TIMER_ONE_SHOT || mode == TIMER_PERIODIC;
 }
@@ -42,7 +31,7 @@ static u64 period_ns(const struct lapic *a)
 {
 	u64 ns = (u64)lapic_reg(a, LAPIC_TIMER_INITIAL) * a->timer.divide;
 
-	return timer_mode(a) == TIMER_PERIODIC ? max(ns, (u64)MIN_PERIOD_NS) : ns;
+	return lapic_timer_mode(a) == TIMER_PERIODIC ? max(ns, (u64)MIN_PERIOD_NS) : ns;
 }
 
 /* The divide configuration's bits 3, 1 and 0 are one number: 0 divides by 2, 6 by 128, 7 by 1. */
@@ -53,21 +42,63 @@ static u32 divisor(u32 divide_config)
 	return 1u << ((n + 1) & 7);
 }
 
+/* The host's timer, if it has fired, is not armed any more. True: it has. */
+static bool forget_expiry(struct lapic_timer *t)
+{
+	if (!__atomic_exchange_n(&t->pending, 0, __ATOMIC_ACQUIRE))
+		return false;
+	t->armed_ns = t->armed_tsc = 0;
+	return true;
+}
+
+/*
+ * The host's timer fires at @ns, or before. @tsc: the deadline that this is, or 0. If it fires just now, after the look at pending, then
+ * the vCPU's thread is asked to look again.
+ */
+static void program(struct vcpu *v, u64 ns, u64 tsc, bool lazily)
+{
+	struct lapic_timer *t = &v->apic.timer;
+
+	forget_expiry(t);
+	t->lax = lazily && t->armed_ns && t->armed_ns <= ns;
+	if (t->lax)
+		return;
+	t->armed_ns = ns;
+	t->armed_tsc = tsc;
+	host_timer_arm(v, ns);
+}
+
+static bool is_lazy(const struct vcpu *v)
+{
+	return v->mechanisms & EXEUNT_LAZY_TIMER;
+}
+
 static void arm(struct vcpu *v, u64 expires_ns)
 {
 	v->apic.timer.expires_ns = expires_ns;
-	host_timer_arm(v, expires_ns);
+	program(v, expires_ns, 0, is_lazy(v));
+}
+
+static void cancel(struct vcpu *v)
+{
+	struct lapic_timer *t = &v->apic.timer;
+
+	t->lax = false;
+	if (t->armed_ns)
+		host_timer_cancel(v);
+	t->armed_ns = t->armed_tsc = 0;
 }
 
 static void stop(struct vcpu *v)
 {
 	struct lapic_timer *t = &v->apic.timer;
 
-	if (t->expires_ns) {
-		t->expires_ns = 0;
-		host_timer_cancel(v);
-	}
-	__atomic_store_n(&t->pending, 0, __ATOMIC_RELAXED);
+	t->expires_ns = 0;
+	forget_expiry(t);
+	if (is_lazy(v))
+		t->lax = t->armed_ns;
+	else
+		cancel(v);
 }
 
 /* Counts down from @count; 0 stops. */
@@ -76,22 +107,29 @@ static void count_from(struct vcpu *v, u32 count)
 	struct lapic *a = &v->apic;
 	u64 ns = (u64)count * a->timer.divide;
 
-	if (!count || !counts(timer_mode(a))) {
+	if (!count || !counts(lapic_timer_mode(a))) {
 		stop(v);
 		return;
 	}
 	if (count == lapic_reg(a, LAPIC_TIMER_INITIAL))
 		ns = period_ns(a);
-	__atomic_store_n(&a->timer.pending, 0, __ATOMIC_RELAXED);
 	arm(v, host_now_ns() + ns);
+}
+
+/* Programs the host's timer for timer.tscdeadline, which is not before @tsc. */
+static void program_deadline(struct vcpu *v, u64 tsc, bool lazily)
+{
+	u64 khz = v->msr.tsc_khz ? v->msr.tsc_khz : host_tsc_khz();
+	u64 delta = min(v->apic.timer.tscdeadline - tsc, (u64)MAX_TSC_DELTA);
+
+	program(v, host_now_ns() + host_muldiv(delta, 1000000, khz) + 1, tsc + delta, lazily);
 }
 
 /* Waits for timer.tscdeadline, or fires at once if it has passed. */
 static void deadline_start(struct vcpu *v)
 {
 	struct lapic_timer *t = &v->apic.timer;
-	u64 khz = v->msr.tsc_khz ? v->msr.tsc_khz : host_tsc_khz();
-	u64 tsc, delta;
+	u64 tsc;
 
 	if (!t->tscdeadline) {
 		stop(v);
@@ -104,15 +142,27 @@ static void deadline_start(struct vcpu *v)
 		lapic_lvt_fire(v, LAPIC_LVT_TIMER, false);
 		return;
 	}
-	__atomic_store_n(&t->pending, 0, __ATOMIC_RELAXED);
-	delta = min(t->tscdeadline - tsc, (u64)MAX_TSC_DELTA);
-	arm(v, host_now_ns() + host_muldiv(delta, 1000000, khz) + 1);
+	program_deadline(v, tsc, is_lazy(v));
+}
+
+void lapic_timer_tighten(struct vcpu *v)
+{
+	struct lapic_timer *t = &v->apic.timer;
+
+	if (!t->lax)
+		return;
+	if (t->expires_ns)
+		program(v, t->expires_ns, 0, false);
+	else if (t->tscdeadline)
+		program_deadline(v, min(msr_guest_tsc(v), t->tscdeadline), false);
+	else
+		cancel(v);
 }
 
 void lapic_timer_set_lvt(struct vcpu *v, u32 lvt)
 {
 	struct lapic *a = &v->apic;
-	enum timer_mode old = timer_mode(a), new = mode_of(lvt);
+	enum lapic_timer_mode old = lapic_timer_mode(a), new = lapic_timer_mode_of(lvt);
 
 	if (old != new && !(counts(old) && counts(new))) {
 		stop(v);
@@ -126,7 +176,7 @@ void lapic_timer_set_initial(struct vcpu *v, u32 count)
 {
 	struct lapic *a = &v->apic;
 
-	if (!counts(timer_mode(a)))
+	if (!counts(lapic_timer_mode(a)))
 		return;
 	lapic_set_reg(a, LAPIC_TIMER_INITIAL, count);
 	count_from(v, count);
@@ -150,13 +200,13 @@ u32 lapic_timer_current(struct vcpu *v)
 	struct lapic *a = &v->apic;
 	u64 now, left, period;
 
-	if (!a->timer.expires_ns || !counts(timer_mode(a)))
+	if (!a->timer.expires_ns || !counts(lapic_timer_mode(a)))
 		return 0;
 	now = host_now_ns();
 	if (a->timer.expires_ns > now) {
 		left = a->timer.expires_ns - now;
 	} else {
-		if (timer_mode(a) == TIMER_ONE_SHOT)
+		if (lapic_timer_mode(a) == TIMER_ONE_SHOT)
 			return 0;
 		period = period_ns(a);
 		left = period - (now - a->timer.expires_ns) % period;
@@ -172,7 +222,7 @@ u64 lapic_get_tscdeadline(struct vcpu *v)
 
 void lapic_set_tscdeadline(struct vcpu *v, u64 value)
 {
-	if (!v->apic.present || timer_mode(&v->apic) != TIMER_TSC_DEADLINE)
+	if (!v->apic.present || lapic_timer_mode(&v->apic) != TIMER_TSC_DEADLINE)
 		return;
 	v->apic.timer.tscdeadline = value;
 	deadline_start(v);
@@ -180,8 +230,13 @@ void lapic_set_tscdeadline(struct vcpu *v, u64 value)
 
 void lapic_timer_rearm(struct vcpu *v)
 {
-	if (v->apic.timer.tscdeadline)
-		deadline_start(v);
+	struct lapic_timer *t = &v->apic.timer;
+
+	t->armed_tsc = 0;
+	if (!t->tscdeadline)
+		return;
+	cancel(v);
+	deadline_start(v);
 }
 
 void lapic_timer_expired(struct vcpu *v)
@@ -189,11 +244,6 @@ void lapic_timer_expired(struct vcpu *v)
 	__atomic_store_n(&v->apic.timer.pending, 1, __ATOMIC_RELAXED);
 	vcpu_request(v, REQ_EVENT);
 	host_kick(v);
-}
-
-bool lapic_timer_pending(struct vcpu *v)
-{
-	return __atomic_load_n(&v->apic.timer.pending, __ATOMIC_ACQUIRE);
 }
 
 /* The one-shot or periodic timer's expiry, if it is one. */
@@ -209,7 +259,7 @@ static void count_expired(struct vcpu *v)
 		return;
 	}
 	lapic_lvt_fire(v, LAPIC_LVT_TIMER, false);
-	if (timer_mode(a) == TIMER_ONE_SHOT) {
+	if (lapic_timer_mode(a) == TIMER_ONE_SHOT) {
 		a->timer.expires_ns = 0;
 		return;
 	}
@@ -220,9 +270,9 @@ static void count_expired(struct vcpu *v)
 
 void lapic_timer_deliver(struct vcpu *v)
 {
-	if (!__atomic_exchange_n(&v->apic.timer.pending, 0, __ATOMIC_ACQUIRE))
+	if (!forget_expiry(&v->apic.timer))
 		return;
-	if (counts(timer_mode(&v->apic)))
+	if (counts(lapic_timer_mode(&v->apic)))
 		count_expired(v);
 	else if (v->apic.timer.tscdeadline)
 		deadline_start(v);
@@ -233,6 +283,7 @@ void lapic_timer_reset(struct vcpu *v)
 	struct lapic_timer *t = &v->apic.timer;
 
 	stop(v);
+	cancel(v);
 	t->tscdeadline = 0;
 	t->divide = divisor(0);
 }
@@ -241,7 +292,7 @@ void lapic_timer_load(struct vcpu *v, u32 current_count, u64 tscdeadline)
 {
 	struct lapic *a = &v->apic;
 	u32 initial = lapic_reg(a, LAPIC_TIMER_INITIAL);
-	enum timer_mode mode = timer_mode(a);
+	enum lapic_timer_mode mode = lapic_timer_mode(a);
 
 	a->timer.divide = divisor(lapic_reg(a, LAPIC_TIMER_DIVIDE));
 	if (mode == TIMER_TSC_DEADLINE) {

@@ -5,7 +5,7 @@
  * Where the host's TSC is the same on all CPUs, all vCPUs compute time from one pair (TSC, ns) per VM, so that no two of them can
  * disagree; where it is not, every vCPU gets a pair of its own each time it comes to another CPU.
  */
-#include "x86/vcpu.h"
+#include "x86/fast.h"
 
 #define PV_WALL_OLD	0x11
 #define PV_TIME_OLD	0x12
@@ -158,16 +158,10 @@ int pv_msr_write(struct vcpu *v, u32 index, u64 value, bool host)
 	return 1;
 }
 
-int pv_hypercall(struct vcpu *v)
+void pv_hypercall(struct vcpu *v)
 {
-	u64 nr = v->regs[R_AX];
-
-	host_trace_hypercall(nr, v->regs[R_BX], v->regs[R_CX], v->regs[R_DX], v->regs[R_SI]);
-	/* No hypercall is offered yet (leaf 0x40000001); only the guest's kernel may ask at all. */
-	v->regs[R_AX] = vcpu_cpl(v) ? (u64)-KVM_EPERM : (u64)-KVM_ENOSYS;
-	if (!vcpu_is_64bit(v))
-		v->regs[R_AX] = (u32)v->regs[R_AX];
-	return RESUME;
+	host_trace_hypercall(v->regs[R_AX], v->regs[R_BX], v->regs[R_CX], v->regs[R_DX], v->regs[R_SI]);
+	pv_hypercall_unknown(v, v->regs[R_AX], &v->regs[R_AX]);
 }
 
 void pv_reset(struct vcpu *v)

@@ -22,8 +22,8 @@ int pv_msr_read(struct vcpu *v, u32 index, u64 *value, bool host);
 int pv_msr_write(struct vcpu *v, u32 index, u64 value, bool host);
 /* REQ_CLOCK_UPDATE: writes the time page. vCPU thread, may sleep. */
 void pv_clock_update(struct vcpu *v);
-/* VMMCALL: result in RAX. */
-int pv_hypercall(struct vcpu *v);
+/* VMMCALL: result in RAX. vCPU thread, interrupts may be off. */
+void pv_hypercall(struct vcpu *v);
 void pv_reset(struct vcpu *v);
 /* Guest kvmclock of the VM, in ns (KVM_GET_CLOCK, KVM_SET_CLOCK). After a set the caller requests REQ_CLOCK_UPDATE of all vCPUs. */
 u64 pv_clock_ns(struct vm *vm);

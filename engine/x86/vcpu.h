@@ -19,7 +19,10 @@
 #include "stats.h"
 #include "vendor.h"		/* svm/ or vmx/, by include path: struct vendor_vcpu and the register accessors */
 
-/* Where a vCPU is; a kick sends an interrupt only to IN_GUEST (see run.c for the protocol). */
+/*
+ * Where a vCPU is (see run.c for the protocol). A kick sends an interrupt only to IN_GUEST, and notes that with EXITING_GUEST: the
+ * next one need not.
+ */
 enum vcpu_mode { OUTSIDE_GUEST, IN_GUEST, EXITING_GUEST };
 
 /* Bits of vcpu->requests: work that the vCPU's own thread does before it enters the guest next. */
@@ -32,6 +35,7 @@ enum vcpu_request {
 	REQ_NMI,		/* an NMI was queued from outside */
 	REQ_IOAPIC_EOI,		/* KVM_EXIT_IOAPIC_EOI for lapic.eoi_vector */
 	REQ_STATS,		/* the accounting needs spare rows */
+	REQ_TIMER_FOLLOW,	/* the host's timer is still on another CPU */
 };
 
 struct vcpu {
@@ -46,6 +50,7 @@ struct vcpu {
 	u32 id;
 	u32 mode;		/* enum vcpu_mode */
 	u64 requests;		/* BIT(enum vcpu_request); set by anyone, atomically */
+	u32 mechanisms;		/* EXEUNT_* that are on, as of the last entry with host interrupts on before */
 
 	u32 mp_state;		/* KVM_MP_STATE_* */
 	u64 xcr0;

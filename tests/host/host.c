@@ -25,6 +25,7 @@ struct machine_cpu machine_cpu;
 void (*machine_blocked)(struct vcpu *v);
 bool machine_accounting_off;
 bool machine_no_memory;
+u32 machine_mechanisms = EXEUNT_MECHANISMS;
 static struct asid_cpu asids = { .nr = 8, .next = 8 };
 
 static struct machine *to_machine(struct vm *vm)
@@ -369,6 +370,11 @@ void host_block(struct vcpu *v)
 
 bool host_signal_pending(void) { return machine_signal; }
 void host_resched(void) { may_sleep(); }
+
+u32 host_mechanisms(const struct vm *vm)
+{
+	return (machine_mechanisms & ~vm->mechanisms_own) | (vm->mechanisms_on & vm->mechanisms_own);
+}
 
 /* --- The way into the guest. --- */
 

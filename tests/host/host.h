@@ -18,6 +18,7 @@
 #include <linux/types.h>
 #include <linux/kvm.h>
 #include <linux/kvm_para.h>
+#include <exeunt/mechanisms.h>
 #include <exeunt/stats.h>
 
 typedef __u8 u8;
@@ -31,6 +32,8 @@ typedef __s64 s64;
 
 struct vm;
 struct vcpu;
+
+u32 host_mechanisms(const struct vm *vm);
 
 /* --- What the kernel's own headers give the engine. --- */
 
@@ -120,6 +123,7 @@ u64 host_tsc_khz(void);
 bool host_tsc_stable(void);
 void host_timer_arm(struct vcpu *v, u64 deadline_ns);
 void host_timer_cancel(struct vcpu *v);
+static inline void host_timer_follow(struct vcpu *v) { }
 
 /* --- Threads. --- */
 
@@ -167,7 +171,7 @@ static inline void host_debug_restore(void) { }
 static inline void host_interrupt_window(void) { }
 static inline void host_timing_enter(void) { }
 static inline void host_timing_exit(void) { }
-static inline void host_context_enter(void) { }
+static inline void host_context_enter(bool again) { }
 static inline void host_context_exit(void) { }
 static inline void host_guest_ran(void) { }
 static inline u64 host_save_pa(void) { return 0; }

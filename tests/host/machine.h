@@ -7,7 +7,7 @@
 #ifndef EXEUNT_TESTS_MACHINE_H
 #define EXEUNT_TESTS_MACHINE_H
 
-#include "x86/vcpu.h"
+#include "x86/lapic_inline.h"
 
 #define MACHINE_TSC_KHZ		2000000ull	/* host TSC: 2 cycles a ns */
 
@@ -73,6 +73,8 @@ extern u64 machine_now_ns;
 extern bool machine_accounting_off;
 /* host_zalloc() finds none. */
 extern bool machine_no_memory;
+/* The defaults that host_mechanisms() answers. */
+extern u32 machine_mechanisms;
 /* What host_signal_pending() answers. */
 extern bool machine_signal;
 /* What host_xfeatures(), host_la57() and host_tsc_stable() answer. */
@@ -107,7 +109,7 @@ void machine_advance(struct machine *m, u64 ns);
 static inline void machine_take(struct vcpu *v, u8 vector)
 {
 	lapic_offer(v, vector);
-	lapic_take(v, vector);
+	lapic_begin_service(&v->apic, vector);
 }
 
 /*

@@ -229,8 +229,6 @@ void vendor_prepare(struct vcpu *v)
 	vmcb->s.rsp = v->regs[R_SP];
 	vmcb->c.tlb_ctl = asid_prepare(&v->hw.asid, host_asid_cpu(), host_cpu(), svm.flush_by_asid);
 	vmcb->c.asid = v->hw.asid.id;
-	vmcb->c.int_ctl &= ~V_TPR_FIELD;
-	vmcb->c.int_ctl |= lapic_get_cr8(v);
 	/* Armed breakpoints need their addresses in the CPU; so does an instruction that accesses them. */
 	if (unlikely(v->hw.guest_dr || (vmcb->s.dr7 & 0xff))) {
 		v->hw.guest_dr = true;
@@ -241,7 +239,14 @@ void vendor_prepare(struct vcpu *v)
 
 host_noinstr void vendor_enter(struct vcpu *v)
 {
-	host_context_enter();
+	host_context_enter(false);
+	svm_world_switch(v, v->hw.vmcb_pa, host_save_pa(), host_spec_ctrl());
+	host_context_exit();
+}
+
+host_noinstr void vendor_enter_again(struct vcpu *v)
+{
+	host_context_enter(true);
 	svm_world_switch(v, v->hw.vmcb_pa, host_save_pa(), host_spec_ctrl());
 	host_context_exit();
 }
@@ -301,7 +306,7 @@ void vendor_finish(struct vcpu *v)
 		vendor_clear_event(v);
 		event_delivered(v);
 	}
-	if (!(vmcb->c.intercepts[ICPT_CR] & ICPT_CR_WRITE(8)) && (vmcb->c.int_ctl & V_TPR_FIELD) != lapic_get_cr8(v))
+	if ((vmcb->c.int_ctl & V_TPR_FIELD) != lapic_get_cr8(v))
 		lapic_set_cr8(v, vmcb->c.int_ctl & V_TPR_FIELD);
 	if (unlikely(v->hw.nmi_iret) && vmcb->s.rip != v->hw.nmi_iret_rip)
 		svm_nmi_unmask(v);
@@ -347,16 +352,6 @@ bool vendor_interrupt_allowed(struct vcpu *v)
 	return (vcpu_rflags(v) & FLAG_IF) && !vcpu_in_shadow(v);
 }
 
-/* V_IRQ: the CPU compares the priority with V_TPR and takes the vector when IF is set and no shadow blocks it (15.21.4). */
-void vendor_offer_interrupt(struct vcpu *v, u8 vector)
-{
-	struct vmcb_control *c = &v->hw.vmcb->c;
-
-	vendor_withdraw_interrupt(v);
-	c->int_ctl |= V_IRQ_BIT | V_INTR_PRIO(vector >> 4);
-	c->int_vector = vector;
-}
-
 /* The same with the intercept: an exit in the place of the interrupt. */
 void vendor_open_interrupt_window(struct vcpu *v)
 {
@@ -365,14 +360,6 @@ void vendor_open_interrupt_window(struct vcpu *v)
 	c->int_ctl |= V_IRQ_BIT | V_IGN_TPR_BIT | V_INTR_PRIO(0xf);
 	c->int_vector = 0;
 	c->intercepts[ICPT_MISC1] |= ICPT1_VINTR;
-}
-
-void vendor_withdraw_interrupt(struct vcpu *v)
-{
-	struct vmcb_control *c = &v->hw.vmcb->c;
-
-	c->int_ctl &= ~(V_IRQ_BIT | V_IGN_TPR_BIT | V_INTR_PRIO(0xf));
-	c->intercepts[ICPT_MISC1] &= ~ICPT1_VINTR;
 }
 
 void vendor_open_nmi_window(struct vcpu *v)
@@ -422,7 +409,6 @@ void vendor_set_debug_fault(struct vcpu *v)
 
 void vendor_update_tpr(struct vcpu *v)
 {
-	u32 *cr = &v->hw.vmcb->c.intercepts[ICPT_CR];
 	int irr;
 
 	if (!v->apic.present)
@@ -430,9 +416,9 @@ void vendor_update_tpr(struct vcpu *v)
 	irr = lapic_highest_irr(v);
 	/* Blocked: a lower TPR lets it in. Offered: a higher one takes it back, which not every CPU emulator does by itself. */
 	if (v->ev.offered >= 0 || (irr >= 0 && irr >> 4 <= lapic_get_cr8(v)))
-		*cr |= ICPT_CR_WRITE(8);
+		vendor_watch_cr8(v);
 	else
-		*cr &= ~ICPT_CR_WRITE(8);
+		vendor_unwatch_cr8(v);
 }
 
 /* --- State for the VMM and the MSR code. --- */

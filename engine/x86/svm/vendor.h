@@ -90,6 +90,8 @@ void vendor_reset(struct vcpu *v, bool init);
 /* --- The way in and out: called by run.c, interrupts off, in this order. --- */
 void vendor_prepare(struct vcpu *v);
 void vendor_enter(struct vcpu *v);
+/* Between exits that fast.h deals with: the host's interrupts have been off since the last one. */
+void vendor_enter_again(struct vcpu *v);
 void vendor_finish(struct vcpu *v);
 /* Interrupts on. The outcome of the exit (exit.h). */
 int vendor_handle_exit(struct vcpu *v);
@@ -103,16 +105,36 @@ void vendor_inject_interrupt(struct vcpu *v, u8 vector);
 bool vendor_nmi_allowed(struct vcpu *v);
 bool vendor_interrupt_allowed(struct vcpu *v);
 void vendor_open_nmi_window(struct vcpu *v);
-/* The CPU takes @vector when the guest can; or it exits when the guest could take one; or neither. */
-void vendor_offer_interrupt(struct vcpu *v, u8 vector);
+/*
+ * The CPU takes @vector when the guest can; or it exits when the guest could take one; or neither. V_IRQ: it compares the priority with
+ * V_TPR and takes the vector when IF is set and no shadow blocks it (APM vol. 2, 15.21.4).
+ */
+static __always_inline void svm_withdraw_interrupt(struct vmcb_control *c)
+{
+	c->int_ctl &= ~(V_IRQ_BIT | V_IGN_TPR_BIT | V_INTR_PRIO(0xf));
+	c->intercepts[ICPT_MISC1] &= ~ICPT1_VINTR;
+}
+
+static __always_inline void svm_offer_interrupt(struct vmcb_control *c, u8 vector)
+{
+	svm_withdraw_interrupt(c);
+	c->int_ctl |= V_IRQ_BIT | V_INTR_PRIO(vector >> 4);
+	c->int_vector = vector;
+}
+
+#define vendor_offer_interrupt(v, vector)	svm_offer_interrupt(&VMCB(v)->c, vector)
 void vendor_open_interrupt_window(struct vcpu *v);
-void vendor_withdraw_interrupt(struct vcpu *v);
+#define vendor_withdraw_interrupt(v)		svm_withdraw_interrupt(&VMCB(v)->c)
 /* A #DB is about to be delivered by software: DR7.GD is cleared as the CPU would. */
 void vendor_set_debug_fault(struct vcpu *v);
 /* Stops the single step that vendor_open_nmi_window may have begun; the guest has its own TF again. */
 void vendor_end_nmi_step(struct vcpu *v);
 void vendor_set_nmi_mask(struct vcpu *v, bool masked);
-/* Makes the CPU exit on CR8 writes only while one could unblock an interrupt. */
+/* The TPR that the guest finds in CR8: always that of its APIC. */
+#define vendor_set_cr8(v, cr8)	((void)(VMCB(v)->c.int_ctl = (VMCB(v)->c.int_ctl & ~V_TPR_FIELD) | (cr8)))
+/* Makes the CPU exit on CR8 writes only while one could unblock an interrupt. With an APIC in the engine. */
+#define vendor_watch_cr8(v)	((void)(VMCB(v)->c.intercepts[ICPT_CR] |= ICPT_CR_WRITE(8)))
+#define vendor_unwatch_cr8(v)	((void)(VMCB(v)->c.intercepts[ICPT_CR] &= ~ICPT_CR_WRITE(8)))
 void vendor_update_tpr(struct vcpu *v);
 
 /* --- State that the VMM reads and writes (state.c, msr.c). --- */

@@ -78,6 +78,8 @@ struct vmcb_seg {
 	u64 base;
 };
 
+#define VMCB_CS_LONG	(1u << 9)	/* attrib of a 64-bit code segment */
+
 struct vmcb_control {
 	u32 intercepts[6];
 	u8 rsvd_018[0x3c - 0x18];

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the fast path does about MSRs, CPUID and hypercalls: the frequent ones, in their simple case. Whatever is not simple, #GP too, is
+ * refused before anything has changed, and the ordinary handlers do it, which are right for all. Each function answers whether the
+ * instruction is done. vCPU thread, interrupts off.
+ *
+ * @inner: called from the inner loop (svm/inner.c), with the guest's segment bases in the CPU: no per-CPU data, so no trace points, no
+ * calls, no static keys. It is a constant where these are inlined.
+ */
+#ifndef EXEUNT_X86_FAST_H
+#define EXEUNT_X86_FAST_H
+
+#include "x86/event_inline.h"
+
+enum fast_msr {
+	FAST_TSC_DEADLINE = 0x6e0,
+	FAST_X2APIC = 0x800, FAST_X2APIC_END = 0x8ff,
+	FAST_TPR = 0x808, FAST_EOI = 0x80b, FAST_ICR = 0x830, FAST_SELF_IPI = 0x83f,
+};
+
+/* Bits of the ICR: delivery mode, destination mode, busy, assert, level, shorthand; and what may be set in an IPI to the sender. */
+#define FAST_ICR_MODE		(7u << 8)
+#define FAST_ICR_LOGICAL	(1u << 11)
+#define FAST_ICR_ASSERT		(1u << 14)
+#define FAST_ICR_SHORTHAND	(3u << 18)
+#define FAST_ICR_SELF		(1u << 18)
+#define FAST_ICR_SELF_BITS	(0xffu | FAST_ICR_ASSERT | FAST_ICR_SHORTHAND)
+
+static __always_inline bool fast_counting(const struct vcpu *v, const bool inner)
+{
+	return inner ? v->stats->inner_counts : host_accounting();
+}
+
+/* An edge-triggered interrupt of the vCPU's own arrives. */
+static __always_inline bool fast_self_ipi(struct vcpu *v, u8 vector, bool logical, const bool inner)
+{
+	struct lapic *a = &v->apic;
+
+	if (!(v->mechanisms & EXEUNT_FAST_IPI) || vector < LAPIC_FIRST_VECTOR || !lapic_sw_enabled(a) ||
+	    __atomic_load_n(&v->requests, __ATOMIC_RELAXED) || (lapic_reg(a, LAPIC_TMR + (vector >> 5) * 16) & lapic_vector_bit(vector)))
+		return false;
+	if (!event_offer_arriving(v, vector))
+		return false;
+	if (fast_counting(v, inner))
+		v->stats->ipi_one[APIC_FIXED][logical][EXEUNT_TARGET_SELF]++;
+	if (!inner) {
+		host_trace_apic_ipi(FAST_ICR_SELF | vector, 0);
+		host_trace_apic_accept(v, APIC_FIXED, false, vector);
+	}
+	return true;
+}
+
+static __always_inline bool fast_icr(struct vcpu *v, u64 icr, const bool inner)
+{
+	u32 low = (u32)icr;
+
+	if ((low & ~FAST_ICR_SELF_BITS) || (low & FAST_ICR_SHORTHAND) != FAST_ICR_SELF || !fast_self_ipi(v, low, true, inner))
+		return !inner && (v->mechanisms & EXEUNT_FAST_IPI) && lapic_icr_write_one(v, icr);
+	v->apic.x2apic_icr = icr;
+	if (!inner)
+		host_trace_apic(v, true, LAPIC_ICR, icr);
+	return true;
+}
+
+static __always_inline bool fast_self_ipi_register(struct vcpu *v, u64 value, const bool inner)
+{
+	if (value > 0xff || !fast_self_ipi(v, value, true, inner))
+		return !inner && (v->mechanisms & EXEUNT_FAST_IPI) && !lapic_x2apic_write(v, FAST_SELF_IPI, value);
+	if (!inner)
+		host_trace_apic(v, true, LAPIC_SELF_IPI, value);
+	return true;
+}
+
+static __always_inline bool fast_eoi(struct vcpu *v, u64 value, const bool inner)
+{
+	struct lapic *a = &v->apic;
+	int vector = a->isr_top;
+
+	if (value || (vector >= 0 && lapic_eoi_exits(a, vector)))
+		return false;
+	if (!inner)
+		host_trace_apic(v, true, LAPIC_EOI, 0);
+	if (vector < 0)
+		return true;
+	lapic_end_service(a);
+	if (!inner)
+		host_trace_eoi(v, vector);
+	lapic_recheck_irr(v);
+	return true;
+}
+
+static __always_inline bool fast_tpr(struct vcpu *v, u64 value, const bool inner)
+{
+	if (value > 0xff)
+		return false;
+	if (!inner)
+		host_trace_apic(v, true, LAPIC_TPR, value);
+	lapic_set_tpr(v, value);
+	return true;
+}
+
+static __always_inline bool fast_deadline(struct vcpu *v, u64 value, const bool inner)
+{
+	if (!(v->mechanisms & EXEUNT_FAST_TIMER) || !v->cpuid.has_tsc_deadline)
+		return false;
+	if ((v->mechanisms & EXEUNT_LAZY_TIMER) && lapic_deadline_moves_later(&v->apic, value))
+		return true;
+	if (inner)
+		return false;
+	lapic_set_tscdeadline(v, value);
+	return true;
+}
+
+static __always_inline bool fast_msr_write(struct vcpu *v, u32 index, u64 value, const bool inner)
+{
+	if (index == FAST_TSC_DEADLINE)
+		return fast_deadline(v, value, inner);
+	if (index < FAST_X2APIC || index > FAST_X2APIC_END || !lapic_x2apic(&v->apic))
+		return false;
+	if (index == FAST_ICR)
+		return fast_icr(v, value, inner);
+	if (index == FAST_EOI)
+		return fast_eoi(v, value, inner);
+	if (index == FAST_SELF_IPI)
+		return fast_self_ipi_register(v, value, inner);
+	return index == FAST_TPR && fast_tpr(v, value, inner);
+}
+
+static __always_inline bool fast_msr_read(struct vcpu *v, u32 index, u64 *value, const bool inner)
+{
+	if (index == FAST_TSC_DEADLINE) {
+		*value = v->apic.timer.tscdeadline;
+		return true;
+	}
+	if (index < FAST_X2APIC || index > FAST_X2APIC_END)
+		return false;
+	if (index != FAST_TPR || !lapic_x2apic(&v->apic))
+		return !inner && !lapic_x2apic_read(v, index, value);
+	*value = lapic_reg(&v->apic, LAPIC_TPR);
+	if (!inner)
+		host_trace_apic(v, false, LAPIC_TPR, *value);
+	return true;
+}
+
+/* The hypercall @nr, if it is none: *@rax is the answer (Documentation/virt/kvm/x86/hypercalls.rst). */
+static __always_inline bool pv_hypercall_unknown(struct vcpu *v, u64 nr, u64 *rax)
+{
+	/* None is offered yet (leaf 0x40000001); only the guest's kernel may ask at all. */
+	u64 error = vcpu_cpl(v) ? (u64)-KVM_EPERM : (u64)-KVM_ENOSYS;
+
+	*rax = vcpu_is_64bit(v) ? error : (u32)error;
+	return true;
+}
+
+/* @rax: where the guest's RAX is. */
+static __always_inline bool fast_cpuid(struct vcpu *v, u64 *rax, const bool inner)
+{
+	u32 leaf = (u32)*rax, sub = (u32)v->regs[R_CX];
+	const struct cpuid_slot *e = cpuid_find(&v->cpuid, leaf, sub);
+
+	if (unlikely(!e || e->live)) {
+		if (inner)
+			return false;
+		v->regs[R_AX] = *rax;
+		cpuid_execute(v);
+		*rax = v->regs[R_AX];
+		return true;
+	}
+	*rax = e->a;
+	v->regs[R_BX] = e->b;
+	v->regs[R_CX] = e->c;
+	v->regs[R_DX] = e->d;
+	if (!inner)
+		host_trace_cpuid(leaf, sub, e->a, e->b, e->c, e->d, true);
+	return true;
+}
+
+/* HLT with an interrupt that the guest will take: it need not wait. */
+static __always_inline bool fast_halt(struct vcpu *v, const bool inner)
+{
+	if (inner || !(vcpu_rflags(v) & FLAG_IF) || lapic_pending_vector(v) < 0)
+		return false;
+	vcpu_request(v, REQ_EVENT);
+	return true;
+}
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The fast path: exits that are dealt with right after they happened, host interrupts still off (threads/2). What is here is inlined
+ * into the run loop, and once more into the inner loop. Nothing sleeps, and what is not simple is left, untouched, to exits.c, which can
+ * do everything: so the guest cannot tell which of them it was. @inner: see x86/fast.h.
+ */
+#ifndef EXEUNT_SVM_FAST_H
+#define EXEUNT_SVM_FAST_H
+
+#include "x86/fast.h"
+#include "x86/svm/svm.h"
+
+/*
+ * Nothing is going on that vendor_finish() has to see the end of, or that x86/fast.h does not know of. Before an entry, when all is
+ * prepared for it. Stays true while only vendor_handle_fast() handles exits.
+ */
+static __always_inline bool vendor_may_be_fast(const struct vcpu *v)
+{
+	return svm.nrip && v->apic.present && !v->hw.event_given && !v->hw.guest_dr && !v->hw.nmi_iret && !v->hw.nmi_singlestep &&
+	       v->ev.extint < 0;
+}
+
+/* The guest's TPR, and whether it took the interrupt that it was offered: what handlers must find in the APIC. */
+static __always_inline void fast_sync_apic(struct vcpu *v, const bool inner)
+{
+	u32 int_ctl = VMCB(v)->c.int_ctl;
+
+	if (unlikely((lapic_reg(&v->apic, LAPIC_TPR) >> 4 ^ int_ctl) & V_TPR_FIELD))
+		lapic_set_tpr(v, (int_ctl & V_TPR_FIELD) << 4);
+	if (v->ev.offered >= 0)
+		event_settle_apic(v, !(int_ctl & V_IRQ_BIT), fast_counting(v, inner));
+}
+
+static __always_inline void fast_advance(struct vmcb *vmcb)
+{
+	u64 next = vmcb->c.next_rip;
+
+	if (unlikely(!(vmcb->s.cs.attrib & VMCB_CS_LONG)))
+		next = (u32)next;
+	vmcb->s.rip = next;
+	vmcb->c.int_state &= ~INT_SHADOW_BIT;
+	vmcb->c.tlb_ctl = TLB_KEEP;
+}
+
+static __always_inline bool fast_rdmsr(struct vcpu *v, struct vmcb *vmcb, const bool inner)
+{
+	u32 index = v->regs[R_CX];
+	u64 value;
+
+	if (!fast_msr_read(v, index, &value, inner))
+		return false;
+	vmcb->s.rax = (u32)value;
+	v->regs[R_DX] = value >> 32;
+	if (fast_counting(v, inner))
+		stats_fast(v->stats, SVM_EXIT_MSR, EXEUNT_MSR_READ, index);
+	if (!inner)
+		host_trace_msr(false, index, value, false);
+	return true;
+}
+
+static __always_inline bool fast_wrmsr(struct vcpu *v, struct vmcb *vmcb, const bool inner)
+{
+	u32 index = v->regs[R_CX];
+	u64 value = (u32)vmcb->s.rax | v->regs[R_DX] << 32;
+
+	if (!fast_msr_write(v, index, value, inner))
+		return false;
+	if (fast_counting(v, inner))
+		stats_fast(v->stats, SVM_EXIT_MSR, EXEUNT_MSR_WRITE, index);
+	if (!inner)
+		host_trace_msr(true, index, value, false);
+	return true;
+}
+
+static __always_inline bool fast_vmmcall(struct vcpu *v, struct vmcb *vmcb, const bool inner)
+{
+	u64 nr = vmcb->s.rax;
+
+	if (!vcpu_is_64bit(v))
+		nr = (u32)nr;
+	if (!inner) {
+		v->regs[R_AX] = vmcb->s.rax;
+		pv_hypercall(v);
+		vmcb->s.rax = v->regs[R_AX];
+	} else if (!pv_hypercall_unknown(v, nr, &vmcb->s.rax)) {
+		return false;
+	}
+	if (fast_counting(v, inner))
+		stats_fast(v->stats, SVM_EXIT_VMMCALL, EXEUNT_HYPERCALL, min_t(u64, nr, U32_MAX));
+	return true;
+}
+
+/*
+ * Deals with the exit if it is one of the simple ones: true, and the guest may go on. vCPU thread, interrupts off, right after an entry
+ * for which vendor_may_be_fast() was true, or after the last call that returned true.
+ */
+static __always_inline bool vendor_handle_fast(struct vcpu *v, const bool inner)
+{
+	struct vmcb *vmcb = VMCB(v);
+	bool done = false;
+
+	if (unlikely((vmcb->c.exit_int_info & EVENT_VALID) || (vmcb->s.rflags & FLAG_TF)))
+		return false;
+	fast_sync_apic(v, inner);
+	switch (vmcb->c.exit_code) {
+	case SVM_EXIT_MSR:
+		done = vmcb->c.exit_info_1 ? fast_wrmsr(v, vmcb, inner) : fast_rdmsr(v, vmcb, inner);
+		break;
+	case SVM_EXIT_CPUID:
+		done = fast_cpuid(v, &vmcb->s.rax, inner);
+		if (done && fast_counting(v, inner))
+			stats_fast(v->stats, SVM_EXIT_CPUID, EXEUNT_PLAIN, 0);
+		break;
+	case SVM_EXIT_VMMCALL:
+		done = fast_vmmcall(v, vmcb, inner);
+		break;
+	case SVM_EXIT_HLT:
+		done = fast_halt(v, inner);
+		if (done && fast_counting(v, inner))
+			stats_fast(v->stats, SVM_EXIT_HLT, EXEUNT_PLAIN, 0);
+		break;
+	}
+	if (done)
+		fast_advance(vmcb);
+	return done;
+}
+
+#endif

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module parameters that switch mechanisms on and off (include/exeunt/mechanisms.h). One word holds them all, so that a vCPU reads
+ * them at once.
+ */
+#include <linux/atomic.h>
+#include <linux/kstrtox.h>
+#include <linux/moduleparam.h>
+#include "vm.h"
+
+static atomic_t defaults = ATOMIC_INIT(EXEUNT_MECHANISMS);
+
+static int set_switch(const char *text, const struct kernel_param *kp)
+{
+	int bit = (long)kp->arg, r;
+	bool on = true;
+
+	/* The name alone, without a value, switches on. */
+	r = text ? kstrtobool(text, &on) : 0;
+	if (r)
+		return r;
+	if (on)
+		atomic_or(bit, &defaults);
+	else
+		atomic_andnot(bit, &defaults);
+	return 0;
+}
+
+static int get_switch(char *buffer, const struct kernel_param *kp)
+{
+	return sprintf(buffer, "%c\n", atomic_read(&defaults) & (long)kp->arg ? 'Y' : 'N');
+}
+
+static const struct kernel_param_ops switch_ops = { .flags = KERNEL_PARAM_OPS_FL_NOARG, .set = set_switch, .get = get_switch };
+
+#define SWITCH(name, bit, what) \
+	module_param_cb(name, &switch_ops, (void *)(bit), 0644); \
+	MODULE_PARM_DESC(name, what " (default: on)")
+
+SWITCH(fast_path, EXEUNT_FAST_PATH, "Deal with frequent exits before host interrupts are enabled");
+SWITCH(fast_ipi, EXEUNT_FAST_IPI, "Also with those that send an interrupt to one vCPU");
+SWITCH(fast_timer, EXEUNT_FAST_TIMER, "Also with writes of the TSC deadline");
+SWITCH(lazy_timer, EXEUNT_LAZY_TIMER, "Leave the host's timer as it is when the guest's moves later");
+
+u32 host_mechanisms(const struct vm *vm)
+{
+	u32 own = READ_ONCE(vm->mechanisms_own);
+
+	return (atomic_read(&defaults) & ~own) | (READ_ONCE(vm->mechanisms_on) & own);
+}
