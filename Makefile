@@ -30,6 +30,7 @@ check:
 
 check-static: module
 	tests/static/branches
+	tests/static/inner
 
 check-unit:
 	$(MAKE) -C tests/unit check

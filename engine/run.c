@@ -77,13 +77,15 @@ static bool irq_window_exit(struct vcpu *v)
 	return true;
 }
 
-/* So many exits in a row may be dealt with without enabling interrupts: 0 if none. */
-static u32 fast_rounds(struct vcpu *v)
+/* Decides which exits of the entries to come may be dealt with without enabling interrupts, and how many in a row. */
+static __always_inline void prepare_fast(struct vcpu *v)
 {
+	bool fast;
+
 	v->mechanisms = host_mechanisms(v->vm);
-	if (!(v->mechanisms & EXEUNT_FAST_PATH) || v->apic.vapic_gpa || !vendor_may_be_fast(v))
-		return 0;
-	return EXEUNT_FAST_ROUNDS;
+	fast = (v->mechanisms & EXEUNT_FAST_PATH) && !v->apic.vapic_gpa && vendor_may_be_fast(v);
+	v->rounds = fast ? EXEUNT_FAST_ROUNDS : 0;
+	vendor_allow_inner(v, fast);
 }
 
 /* Whether the guest may be entered again as things are: nobody wants anything that takes interrupts to be on. */
@@ -99,17 +101,19 @@ static __always_inline bool may_enter_again(struct vcpu *v)
 /* The guest, and those of its exits that need no more than the fast path. True: so did the last one, its handler has run. */
 static __always_inline bool run_guest(struct vcpu *v)
 {
-	u32 rounds = fast_rounds(v);
-
+	prepare_fast(v);
 	host_trace_entry(v);
 	stats_enter(v, v->stats);
 	vendor_enter(v);
 	for (;;) {
-		stats_exit(v->stats, vcpu_exit_reason(v));
-		host_trace_exit(v);
-		if (!rounds || !vendor_handle_fast(v, false))
-			return false;
-		if (!--rounds || !may_enter_again(v))
+		if (!vendor_inner_handled(v)) {
+			stats_exit(v->stats, vcpu_exit_reason(v));
+			host_trace_exit(v);
+			if (!v->rounds || !vendor_handle_fast(v, false))
+				return false;
+			v->rounds--;
+		}
+		if (!v->rounds || !may_enter_again(v))
 			return true;
 		host_trace_entry(v);
 		stats_enter(v, v->stats);

@@ -46,6 +46,7 @@ static __always_inline bool fast_self_ipi(struct vcpu *v, u8 vector, bool logica
 	if (!inner) {
 		host_trace_apic_ipi(FAST_ICR_SELF | vector, 0);
 		host_trace_apic_accept(v, APIC_FIXED, false, vector);
+		host_trace_inj_virq(vector);
 	}
 	return true;
 }

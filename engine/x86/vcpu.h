@@ -50,6 +50,7 @@ struct vcpu {
 	u32 id;
 	u32 mode;		/* enum vcpu_mode */
 	u64 requests;		/* BIT(enum vcpu_request); set by anyone, atomically */
+	u32 rounds;		/* exits that may still be dealt with before host interrupts are enabled */
 	u32 mechanisms;		/* EXEUNT_* that are on, as of the last entry with host interrupts on before */
 
 	u32 mp_state;		/* KVM_MP_STATE_* */

@@ -6,6 +6,7 @@
  */
 #include "machine.h"
 #include "run.h"
+#include "x86/svm/svm.h"
 
 #define FAKE __attribute__((weak))
 
@@ -78,6 +79,13 @@ FAKE bool lapic_mmio_write(struct vcpu *v, u64 gpa, u32 len, const void *data)
 
 FAKE void lapic_timer_expired(struct vcpu *v)
 {
+}
+
+/* --- svm/inner.c --- */
+
+FAKE bool svm_inner(struct vcpu *v)
+{
+	return false;
 }
 
 /* --- svm/svm.c --- */

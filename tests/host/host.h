@@ -190,6 +190,7 @@ u64 host_muldiv(u64 a, u64 b, u64 c);
 
 /* --- Trace points: the host's to emit; nothing to do here. --- */
 
+static inline bool host_traces_exits(void) { return false; }
 static inline void host_trace_mmio(struct vcpu *v, int type, u32 len, u64 gpa, u64 val) { }
 static inline void host_trace_pio(struct vcpu *v, bool out, u16 port, u32 size, u32 n, u32 x) { }
 static inline void host_trace_apic_accept(struct vcpu *v, u8 mode, bool level, u8 vector) { }

@@ -77,14 +77,10 @@ const char *machine_vmcb_problem(struct vcpu *v)
 	return event_problem(c->event_inj);
 }
 
-void svm_world_switch(struct vcpu *v, u64 guest_vmcb_pa, u64 host_vmcb_pa, u64 host_spec_ctrl)
+static void vmrun(struct vcpu *v)
 {
 	struct vmcb_control *c = &VMCB(v)->c;
 
-	if (!machine_cpu.irqs_off || !machine_cpu.preempt_off || !machine_cpu.in_guest_xstate)
-		abort();
-	if (guest_vmcb_pa != (uintptr_t)VMCB(v) || v->mode != IN_GUEST)
-		abort();
 	machine_cpu.entries++;
 	c->exit_int_info = 0;
 	c->exit_info_1 = c->exit_info_2 = c->next_rip = 0;
@@ -97,4 +93,15 @@ void svm_world_switch(struct vcpu *v, u64 guest_vmcb_pa, u64 host_vmcb_pa, u64 h
 	c->exit_code = SVM_EXIT_INTR;
 	if (machine_guest)
 		machine_guest(v);
+}
+
+void svm_world_switch(struct vcpu *v, u64 guest_vmcb_pa, u64 host_vmcb_pa, u64 host_spec_ctrl)
+{
+	if (!machine_cpu.irqs_off || !machine_cpu.preempt_off || !machine_cpu.in_guest_xstate)
+		abort();
+	if (guest_vmcb_pa != (uintptr_t)VMCB(v) || v->mode != IN_GUEST)
+		abort();
+	do
+		vmrun(v);
+	while (v->hw.inner && svm_inner(v));
 }

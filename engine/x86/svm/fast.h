@@ -16,8 +16,28 @@
  */
 static __always_inline bool vendor_may_be_fast(const struct vcpu *v)
 {
-	return svm.nrip && v->apic.present && !v->hw.event_given && !v->hw.guest_dr && !v->hw.nmi_iret && !v->hw.nmi_singlestep &&
+	return svm.nrip && v->apic.present && !(v->hw.event_given | v->hw.guest_dr | v->hw.nmi_iret | v->hw.nmi_singlestep) &&
 	       v->ev.extint < 0;
+}
+
+/*
+ * Whether the inner loop may deal with this entry's exits: nobody traces what it does not, and the CPU has one SPEC_CTRL for both sides, or
+ * switches it by itself. Interrupts off, for an entry for which vendor_may_be_fast() is true.
+ */
+static __always_inline void vendor_allow_inner(struct vcpu *v, bool fast)
+{
+	v->hw.inner = fast && (v->mechanisms & EXEUNT_INNER_LOOP) && !host_traces_exits() &&
+		      (svm.v_spec_ctrl || (!v->hw.spec_ctrl_passed && v->hw.spec_ctrl == host_spec_ctrl()));
+	v->stats->inner_counts = host_accounting();
+}
+
+/* The inner loop dealt with the exit that has ended it, and has noted it for the accounting. */
+static __always_inline bool vendor_inner_handled(struct vcpu *v)
+{
+	bool handled = v->hw.inner_handled;
+
+	v->hw.inner_handled = false;
+	return handled;
 }
 
 /* The guest's TPR, and whether it took the interrupt that it was offered: what handlers must find in the APIC. */
@@ -90,6 +110,16 @@ static __always_inline bool fast_vmmcall(struct vcpu *v, struct vmcb *vmcb, cons
 	return true;
 }
 
+/* An exit of a kind that may be simple. */
+static __always_inline bool fast_kind(const struct vmcb *vmcb, const bool inner)
+{
+	u32 code = vmcb->c.exit_code;
+
+	if (code != SVM_EXIT_MSR && code != SVM_EXIT_CPUID && code != SVM_EXIT_VMMCALL && (inner || code != SVM_EXIT_HLT))
+		return false;
+	return likely(!(vmcb->c.exit_int_info & EVENT_VALID) && !(vmcb->s.rflags & FLAG_TF));
+}
+
 /*
  * Deals with the exit if it is one of the simple ones: true, and the guest may go on. vCPU thread, interrupts off, right after an entry
  * for which vendor_may_be_fast() was true, or after the last call that returned true.
@@ -99,7 +129,7 @@ static __always_inline bool vendor_handle_fast(struct vcpu *v, const bool inner)
 	struct vmcb *vmcb = VMCB(v);
 	bool done = false;
 
-	if (unlikely((vmcb->c.exit_int_info & EVENT_VALID) || (vmcb->s.rflags & FLAG_TF)))
+	if (!fast_kind(vmcb, inner))
 		return false;
 	fast_sync_apic(v, inner);
 	switch (vmcb->c.exit_code) {

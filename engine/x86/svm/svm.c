@@ -9,6 +9,8 @@
 _Static_assert(__builtin_offsetof(struct vcpu, regs) == V_REGS, "switch.S");
 _Static_assert(__builtin_offsetof(struct vcpu, hw.spec_ctrl) == V_SPEC_CTRL, "switch.S");
 _Static_assert(__builtin_offsetof(struct vcpu, hw.spec_ctrl_passed) == V_SPEC_CTRL_PASSED, "switch.S");
+_Static_assert(__builtin_offsetof(struct vcpu, hw.inner) == V_INNER, "switch.S");
+_Static_assert(__builtin_offsetof(struct vcpu, hw.vmcb_pa) == V_VMCB_PA, "switch.S");
 
 struct svm_features svm;
 

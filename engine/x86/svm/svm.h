@@ -9,6 +9,8 @@
 
 /* switch.S. Interrupts off; from the first instruction to the last no per-CPU data of the kernel is reachable. */
 void svm_world_switch(struct vcpu *v, u64 guest_vmcb_pa, u64 host_vmcb_pa, u64 host_spec_ctrl);
+/* inner.c, called by the world switch only: true if the guest may be entered again at once. */
+bool svm_inner(struct vcpu *v);
 
 /* The exit ended or interrupted IRET's intercept: NMIs may be taken again. vCPU thread. */
 void svm_nmi_unmask(struct vcpu *v);

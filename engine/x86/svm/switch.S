@@ -2,18 +2,35 @@
 /*
  * The world switch: from the host into the guest and back, with everything that must be done before the first line of C can run.
  *
- * Between VMLOAD of the guest and VMLOAD of the host, %gs is the guest's: no per-CPU data, no C, no tracing. GIF is 0 from CLGI to
- * STGI, so interrupts and NMIs stay pending; STI inside lets them force an exit from the guest (APM vol. 2, 15.13.1, 15.17).
+ * Between VMLOAD of the guest and VMLOAD of the host, %gs is the guest's: no per-CPU data, no tracing, and no C but inner.c's. GIF is 0
+ * from CLGI to STGI, so interrupts and NMIs stay pending; STI inside lets them force an exit from the guest (APM vol. 2, 15.13.1, 15.17).
  */
 #include "host_asm.h"
 #include "x86/svm/switch_offsets.h"
+
+/* Nothing of the guest's stays where a mispredicted path could use it. RAX, RCX and RDI are the caller's to overwrite. */
+.macro CLEAR_GUEST_REGS
+	xor %edx, %edx
+	xor %ebx, %ebx
+	xor %ebp, %ebp
+	xor %esi, %esi
+	xor %r8d, %r8d
+	xor %r9d, %r9d
+	xor %r10d, %r10d
+	xor %r11d, %r11d
+	xor %r12d, %r12d
+	xor %r13d, %r13d
+	xor %r14d, %r14d
+	xor %r15d, %r15d
+.endm
 
 	HOST_TEXT_NOINSTR
 
 /*
  * void svm_world_switch(struct vcpu *v, u64 guest_vmcb_pa, u64 host_vmcb_pa, u64 host_spec_ctrl)
  *
- * Interrupts off, preemption off. The guest's GPRs but RAX and RSP go through v->regs; those two are in the VMCB.
+ * Interrupts off, preemption off. The guest's GPRs but RAX and RSP go through v->regs; those two are in the VMCB. With v->hw.inner the
+ * guest is entered again from here after exits that svm_inner() deals with.
  */
 HOST_FUNC_START(svm_world_switch)
 	push %rbp
@@ -44,6 +61,7 @@ HOST_FUNC_START(svm_world_switch)
 	mov %r8, %rax
 	vmload %rax
 
+.Lenter:
 	mov V_REGS + 1 * 8(%rdi), %rcx
 	mov V_REGS + 2 * 8(%rdi), %rdx
 	mov V_REGS + 3 * 8(%rdi), %rbx
@@ -81,6 +99,18 @@ HOST_FUNC_START(svm_world_switch)
 	mov %r15, V_REGS + 15 * 8(%rdi)
 	pop %rcx
 	mov %rcx, V_REGS + 7 * 8(%rdi)
+
+	cmpb $0, V_INNER(%rdi)
+	je .Lleave
+	HOST_UNTRAIN_RET
+	CLEAR_GUEST_REGS
+	xor %ecx, %ecx
+	call svm_inner
+	mov (%rsp), %rdi
+	test %al, %al
+	mov V_VMCB_PA(%rdi), %rax
+	jnz .Lenter
+.Lleave:
 	pop %rcx
 
 	vmsave %rax
@@ -110,20 +140,9 @@ HOST_FUNC_START(svm_world_switch)
 
 	HOST_UNTRAIN_RET
 
-	/* Nothing of the guest's stays where a mispredicted path could use it. RAX and RCX are overwritten below. */
-	xor %edx, %edx
-	xor %ebx, %ebx
-	xor %ebp, %ebp
-	xor %esi, %esi
+	/* RAX and RCX are overwritten below. */
+	CLEAR_GUEST_REGS
 	xor %edi, %edi
-	xor %r8d, %r8d
-	xor %r9d, %r9d
-	xor %r10d, %r10d
-	xor %r11d, %r11d
-	xor %r12d, %r12d
-	xor %r13d, %r13d
-	xor %r14d, %r14d
-	xor %r15d, %r15d
 
 	pop %rax			/* the host's VMSAVE page */
 	vmload %rax

@@ -8,5 +8,7 @@
 #define V_REGS			0
 #define V_SPEC_CTRL		128
 #define V_SPEC_CTRL_PASSED	136
+#define V_INNER			140
+#define V_VMCB_PA		144
 
 #endif

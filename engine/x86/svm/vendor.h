@@ -16,10 +16,14 @@ struct vm;
 struct kvm_segment;
 
 struct vendor_vcpu {
-	u64 spec_ctrl;		/* the guest's; this and the next: offsets known to switch.S */
+	/* Offsets known to switch.S. */
+	u64 spec_ctrl;		/* the guest's */
 	u32 spec_ctrl_passed;	/* the guest writes SPEC_CTRL without an exit */
-	struct vmcb *vmcb;
+	bool inner;		/* the inner loop (inner.c) may deal with exits of this entry */
 	u64 vmcb_pa;
+
+	bool inner_handled;	/* it dealt with the last one, too, that is: with the one that ended it */
+	struct vmcb *vmcb;
 	u64 *msrpm;		/* two pages: a set bit intercepts */
 	u64 msrpm_pa;
 	struct asid asid;
