@@ -245,7 +245,7 @@ static void note(enum fault fault, u8 vector, u64 a, u64 b)
 /* CPU 0 has itself woken by the monitor, in case that no CPU is left that could see the others halted in vain. */
 static void pet_watchdog(struct worker *w)
 {
-	if (w->id || rdtsc() - w->petted < cycles_of_us(PET_MS * 1000UL))
+	if (w->id || (w->petted && rdtsc() - w->petted < cycles_of_us(PET_MS * 1000UL)))
 		return;
 	w->petted = rdtsc();
 	mon_call(MON_KICK, (patience + 10) * 1000000, 0, 0, 0, 0);
