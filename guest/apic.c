@@ -188,6 +188,33 @@ static void test_common_registers(void)
 	report(apic_read(APIC_TIMER_DIVIDE) == 0xb, "%s: timer divisor reads back", mode);
 }
 
+/* WRMSR of value with any one of the reserved bits set: #GP, and nothing done. */
+static void reserved_bits(u32 reg, u64 value, u64 reserved, const char *name)
+{
+	u64 refused = 0;
+	u32 bit;
+
+	clear_seen();
+	for (bit = 0; bit < 64; bit++)
+		if (reserved >> bit & 1 && try_wrmsr(X2APIC_MSR(reg), value | 1UL << bit) == EXC_GP)
+			refused |= 1UL << bit;
+	let_in();
+	report(refused == reserved && !seen[0].count[0x40], "x2apic: %s: #GP for each reserved bit (%lx of %lx)", name, refused,
+	       reserved);
+}
+
+/* Intel SDM vol. 3, 10.12.9 for ICR, whose bit 12 some models ignore; 10.12.11 for SELF_IPI. */
+static void test_reserved_bits(void)
+{
+	reserved_bits(APIC_ICR, APIC_SELF | APIC_ASSERT | 0x40, 0xfff32000, "ICR");
+	reserved_bits(APIC_SELF_IPI, 0x40, ~0xffUL, "SELF_IPI");
+	reserved_bits(APIC_EOI, 0, ~0UL, "EOI");
+	reserved_bits(APIC_TPR, 0, ~0xffUL, "TPR");
+	reserved_bits(APIC_SVR, APIC_SVR_ENABLE | 0xff, ~0xffffffffUL, "SVR, upper half");
+	reserved_bits(APIC_TIMER_INIT, 0, ~0xffffffffUL, "timer count, upper half");
+	report(apic_read(APIC_TPR) == 0, "x2apic: TPR is as before");
+}
+
 /* Registers that x2APIC mode does not have, or not to read or to write. */
 static void test_x2apic_registers(void)
 {
@@ -218,6 +245,7 @@ static void test_x2apic_registers(void)
 	       "x2apic: ICR: #GP for bit 13");
 	report(*(volatile u32 *)(APIC_BASE_ADDR + APIC_VERSION) == 0xffffffff,
 	       "x2apic: no APIC in memory");
+	test_reserved_bits();
 }
 
 /* APM vol. 2, 16.9: which values of (EN, EXTD) may follow which. */
@@ -383,6 +411,61 @@ static void test_illegal_vector(void)
 	report(error_status() == 0, "%s: ESR is clear after it was read", mode);
 }
 
+static u32 nobody_got(u8 vector)
+{
+	u32 i, count = 0;
+
+	wait_us(1000);
+	for (i = 0; i < cpus_up; i++)
+		count += seen[i].count[vector];
+	return count;
+}
+
+/* Every vector below 16, to oneself in all ways and to all others: an error each time, and nothing arrives. */
+static void test_illegal_vectors(void)
+{
+	u32 vector, errors = 0, accepted = 0, sent = 0;
+
+	clear_seen();
+	error_status();
+	for (vector = 0; vector < 16; vector++) {
+		self_ipi(vector);
+		errors += !!(error_status() & 0x60);
+		apic_icr(0, APIC_OTHERS | APIC_ASSERT | vector);
+		errors += !!(error_status() & 0x20);
+		sent += 2;
+		if (x2apic) {
+			wrmsr(X2APIC_MSR(APIC_SELF_IPI), vector);
+			errors += !!(error_status() & 0x60);
+			sent++;
+		}
+	}
+	let_in();
+	for (vector = 0; vector < 16; vector++)
+		accepted += nobody_got(vector) + bit_of(APIC_IRR, vector) + bit_of(APIC_ISR, vector);
+	report(errors == sent, "%s: each IPI with a vector below 16 is an error in ESR (%u of %u)", mode, errors, sent);
+	report(!accepted, "%s: no vector below 16 is accepted (%u)", mode, accepted);
+	error_status();
+}
+
+/* Delivery modes 3 (remote read) and 7 (ExtINT, which only a PIC sends): no fault, no interrupt, whatever else ICR says. */
+static void test_odd_delivery(void)
+{
+	static const u32 odd[] = { 0x300, 0x700, 0x300 | APIC_LEVEL, 0x700 | APIC_LEVEL, 0x300 | APIC_LOGICAL,
+				   0x700 | APIC_LOGICAL };
+	u32 i, to, got = 0;
+
+	clear_seen();
+	for (i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+		for (to = 0; to < cpus_up; to++)
+			apic_icr(odd[i] & APIC_LOGICAL ? 1U << to : to, odd[i] | APIC_ASSERT | 0x6e);
+	let_in();
+	got = nobody_got(0x6e);
+	report(!got && !bit_of(APIC_IRR, 0x6e) && !bit_of(APIC_ISR, 0x6e),
+	       "%s: delivery modes 3 and 7 in ICR deliver nothing (%u)", mode, got);
+	error_status();
+}
+
 /* ---- timer ---- */
 
 static void test_one_shot(void)
@@ -460,6 +543,88 @@ static void test_periodic(void)
 	report(seen[0].count[0x52] == count, "%s: periodic stops at count 0", mode);
 }
 
+/* Whether the timer fires within 50 ms of a deadline being set; what the MSR then reads. */
+static bool fires_soon(u64 deadline, u64 *reads)
+{
+	clear_seen();
+	wrmsr(MSR_TSC_DEADLINE, deadline);
+	wait_us(50000);
+	let_in();
+	*reads = rdmsr(MSR_TSC_DEADLINE);
+	wrmsr(MSR_TSC_DEADLINE, 0);
+	return seen[0].count[0x55];
+}
+
+static void spin_to(u64 start, u64 cycles)
+{
+	while (rdtsc() - start < cycles)
+		pause();
+	let_in();
+}
+
+/* 50 ms after start, 200 ms before the counter wraps. False if the host was too slow to tell. */
+static bool try_before_wrap(u64 ms, bool *ok)
+{
+	u64 start = -200 * ms, deadline = start + 50 * ms;
+
+	clear_seen();
+	wrmsr(MSR_TSC, start);
+	wrmsr(MSR_TSC_DEADLINE, 1);
+	let_in();
+	*ok = seen[0].count[0x55] == 1;
+	wrmsr(MSR_TSC_DEADLINE, deadline);
+	let_in();
+	*ok &= seen[0].count[0x55] == 1 || rdtsc() >= deadline;
+	spin_to(start, 60 * ms);
+	*ok &= seen[0].count[0x55] == 2 && rdmsr(MSR_TSC_DEADLINE) == 0;
+	return rdtsc() > start;
+}
+
+/* Deadlines before the time stamp counter wraps, and one that it may miss; the counter is put back to about what it was. */
+static void test_deadline_at_wrap(void)
+{
+	u64 was = rdtsc(), ms = host.tsc_khz;
+	bool ok = false, sure = false;
+	u32 left;
+
+	for (left = 5; left && !sure; left--)
+		sure = try_before_wrap(ms, &ok);
+	report(sure && ok, "%s: before the TSC wraps, small deadlines have passed and big ones come", mode);
+	wrmsr(MSR_TSC, -10 * ms);
+	wrmsr(MSR_TSC_DEADLINE, ~0UL);
+	spin_to(-10 * ms, 20 * ms);
+	report(seen[0].count[0x55] <= 3, "%s: the last deadline before the TSC wraps fires once or never (%u)", mode,
+	       seen[0].count[0x55] - 2);
+	wrmsr(MSR_TSC_DEADLINE, 0);
+	wrmsr(MSR_TSC, was);
+}
+
+/* Deadlines that arithmetic may get wrong; Intel SDM vol. 3, 10.5.4.1: the comparison is of unsigned numbers. */
+static void test_odd_deadlines(void)
+{
+	static const u64 far[] = { ~0UL, ~0UL - 1, 1UL << 63, (1UL << 63) - 1, 1UL << 62, 1UL << 52 };
+	u64 reads;
+	u32 i;
+	bool fired;
+
+	apic_write(APIC_LVT_TIMER, APIC_DEADLINE | 0x55);
+	for (i = 0; i < sizeof(far) / sizeof(far[0]); i++) {
+		fired = fires_soon(far[i], &reads);
+		report(!fired && reads == far[i], "%s: deadline %lx does not fire soon", mode, far[i]);
+	}
+	fired = fires_soon(0, &reads);
+	report(!fired && !reads, "%s: deadline 0 never fires", mode);
+	fired = fires_soon(rdtsc(), &reads);
+	report(fired && !reads, "%s: deadline now fires", mode);
+	test_deadline_at_wrap();
+	apic_write(APIC_LVT_TIMER, APIC_DEADLINE | APIC_MASKED | 0x55);
+	fired = fires_soon(rdtsc() + 1000, &reads);
+	report(!fired, "%s: a masked deadline passes without an interrupt", mode);
+	apic_write(APIC_LVT_TIMER, APIC_PERIODIC | 0x55);
+	fired = fires_soon(rdtsc() + 1000, &reads);
+	report(!fired && !reads, "%s: deadline is ignored in periodic mode", mode);
+}
+
 static void test_deadline(void)
 {
 	u64 deadline, at;
@@ -508,6 +673,7 @@ static void test_deadline(void)
 	wrmsr(MSR_TSC_DEADLINE, rdtsc() + host.tsc_khz * 5UL);
 	sti_hlt_cli();
 	report(seen[0].count[0x54] == 1, "%s: deadline wakes HLT", mode);
+	test_odd_deadlines();
 	apic_write(APIC_LVT_TIMER, APIC_MASKED);
 }
 
@@ -563,6 +729,22 @@ static bool got(u8 vector, u32 mask)
 	return true;
 }
 
+/* Destinations that name no CPU, but do if cut to fewer bits. Nothing faults, nobody gets it. */
+static void test_no_such_destination(void)
+{
+	static const u32 physical[] = { NO_CPU, 0x40, 0x7f, 0xfe, 0x100, 0x101, 0xff00, 0x10000, 0x80000000, 0xfffffffe };
+	static const u32 logical[] = { 0, 0x10000001, 0x80000003, 0x00010001, 0xffff0001 };
+	u32 i;
+
+	for (i = 0; i < sizeof(physical) / sizeof(physical[0]); i++)
+		if (x2apic || physical[i] < 0xff)
+			apic_icr(physical[i], APIC_ASSERT | 0x6b);
+	for (i = 0; i < sizeof(logical) / sizeof(logical[0]); i++)
+		if (x2apic || !logical[i])
+			apic_icr(logical[i], APIC_LOGICAL | APIC_ASSERT | 0x6b);
+	report(got(0x6b, 0), "%s: no destination that names no CPU reaches one", mode);
+}
+
 static void test_destinations(void)
 {
 	u32 all = (1U << cpus_up) - 1, total = 0, i, turn;
@@ -579,6 +761,7 @@ static void test_destinations(void)
 	report(got(0x64, all & ~1U), "%s: shorthand all but self", mode);
 	apic_icr(NO_CPU, APIC_ASSERT | 0x65);
 	report(got(0x65, 0), "%s: no CPU with that id: nobody gets it", mode);
+	test_no_such_destination();
 	apic_icr(3, APIC_LOGICAL | APIC_ASSERT | 0x66);
 	report(got(0x66, 3), "%s: logical destination, two CPUs", mode);
 	apic_icr(2, APIC_LOGICAL | APIC_ASSERT | 0x67);
@@ -806,6 +989,8 @@ static void run_mode(bool x2)
 	if (!x2)
 		apic_write(APIC_LDR, 1U << 24);
 	idle_cpus();
+	test_illegal_vectors();
+	test_odd_delivery();
 	test_destinations();
 	test_msi();
 	test_nmi();

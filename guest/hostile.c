@@ -2,7 +2,8 @@
 /*
  * Payload: a guest that means harm. Whatever it does, each step ends in an
  * exception, in nothing, or in an exit that a monitor can handle, and the vCPU is
- * fit for use afterwards. The host's own log is for the lab to judge.
+ * fit for use afterwards. The host's own log is for the lab to judge. At its end
+ * all its CPUs still send interrupts to all, so that the monitor has to stop that.
  *
  * Arguments: -s SEED (default 1).
  */
@@ -16,6 +17,7 @@
 #define ROUNDS		150
 #define SURELY_NOT_RAM	(1UL << 40)
 #define RETURNED	(-1)
+#define STORM_SENDS	2000
 
 struct __attribute__((packed)) descriptor_pointer {
 	u16 limit;
@@ -477,6 +479,76 @@ static void test_hypercalls(void)
 	report(still_works(), "hypercalls: any number, any arguments");
 }
 
+/* ---- storms: all to all, without end ---- */
+
+static volatile bool storm_ends;
+static volatile u32 storm_sends[MON_MAX_VCPUS], storm_irqs[MON_MAX_VCPUS];
+
+static void on_storm(struct frame *frame)
+{
+	storm_irqs[this_cpu()->id]++;
+	apic_eoi();
+}
+
+/* Every kind of broadcast, a vector of its own for each CPU and kind. */
+static void storm(void *arg)
+{
+	static const u32 shorthands[] = { APIC_ALL, APIC_OTHERS, 0, APIC_LOGICAL };
+	u32 id = this_cpu()->id, way;
+
+	apic_enable(true);
+	sti();
+	while (!storm_ends) {
+		way = storm_sends[id]++ % 4;
+		wrmsr(X2APIC_MSR(APIC_ICR), (u64)(way == 3 ? 0xffff : ~0U) << 32 | shorthands[way] | APIC_ASSERT |
+		      (0x90 + 0x10 * way + id));
+	}
+	cli();
+}
+
+static void storm_till_kicked(void *arg)
+{
+	kick_soon();
+	storm(arg);
+}
+
+static bool storm_has_grown(u32 cpus, const u32 *before)
+{
+	u32 i;
+
+	for (i = 1; i < cpus; i++)
+		if (storm_sends[i] - before[i] < STORM_SENDS || !storm_irqs[i])
+			return false;
+	return true;
+}
+
+/* The storm goes on when this payload is done: the monitor must be able to end it. */
+static void test_storm(void)
+{
+	u32 i, cpus = start_cpus(), turn, before[MON_MAX_VCPUS];
+	struct mon_info host;
+	bool grown = false;
+	u64 start;
+
+	mon_info(&host);
+	for (i = 0x90; i < 0xe0; i++)
+		set_handler(i, on_storm);
+	for (i = 1; i < cpus; i++)
+		on_cpu_start(i, storm, NULL);
+	hang("so is a storm of broadcasts, in which this CPU takes part", storm_till_kicked);
+	apic_enable(true);
+	for (i = 0; i < cpus; i++)
+		before[i] = storm_sends[i];
+	start = rdtsc();
+	for (turn = 0; !grown && rdtsc() - start < host.tsc_khz * 20000UL; turn++) {
+		wrmsr(X2APIC_MSR(APIC_ICR), APIC_ALL | APIC_ASSERT | (0x90 + turn % 64));
+		sti_nop_cli();
+		grown = storm_has_grown(cpus, before);
+	}
+	report(grown && still_works(), "a storm of broadcasts from %u CPUs: all send, all receive (%u sends by this one)", cpus,
+	       turn);
+}
+
 int payload_main(void)
 {
 	unsigned int i;
@@ -497,5 +569,6 @@ int payload_main(void)
 	test_control_registers();
 	test_ports();
 	test_hypercalls();
+	test_storm();
 	return 0;
 }
