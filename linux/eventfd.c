@@ -263,14 +263,15 @@ static bool doorbell_write(struct host_vm *hvm, enum host_bus bus, u64 addr, u32
 	int idx;
 	u32 i;
 
+	if (!rcu_access_pointer(hvm->eventfds.doorbells[bus]))
+		return false;
 	idx = srcu_read_lock(&hvm->srcu);
+	/* Once there is a table there always is one. */
 	b = srcu_dereference(hvm->eventfds.doorbells[bus], &hvm->srcu);
-	if (b) {
-		for (i = first_at(b, addr); i < b->nr && b->at[i].addr == addr && !taken; i++) {
-			taken = doorbell_takes(&b->at[i], len, data);
-			if (taken)
-				eventfd_signal(b->at[i].ctx, 1);
-		}
+	for (i = first_at(b, addr); i < b->nr && b->at[i].addr == addr && !taken; i++) {
+		taken = doorbell_takes(&b->at[i], len, data);
+		if (taken)
+			eventfd_signal(b->at[i].ctx, 1);
 	}
 	srcu_read_unlock(&hvm->srcu, idx);
 	return taken;

@@ -110,12 +110,12 @@ static __always_inline bool fast_vmmcall(struct vcpu *v, struct vmcb *vmcb, cons
 	return true;
 }
 
-/* An exit of a kind that may be simple. */
+/* An exit of a kind that may be simple. The world switch has seen to it that the inner loop is asked about no others. */
 static __always_inline bool fast_kind(const struct vmcb *vmcb, const bool inner)
 {
 	u32 code = vmcb->c.exit_code;
 
-	if (code != SVM_EXIT_MSR && code != SVM_EXIT_CPUID && code != SVM_EXIT_VMMCALL && (inner || code != SVM_EXIT_HLT))
+	if (!inner && code != SVM_EXIT_MSR && code != SVM_EXIT_CPUID && code != SVM_EXIT_VMMCALL && code != SVM_EXIT_HLT)
 		return false;
 	return likely(!(vmcb->c.exit_int_info & EVENT_VALID) && !(vmcb->s.rflags & FLAG_TF));
 }

@@ -11,6 +11,10 @@ _Static_assert(__builtin_offsetof(struct vcpu, hw.spec_ctrl) == V_SPEC_CTRL, "sw
 _Static_assert(__builtin_offsetof(struct vcpu, hw.spec_ctrl_passed) == V_SPEC_CTRL_PASSED, "switch.S");
 _Static_assert(__builtin_offsetof(struct vcpu, hw.inner) == V_INNER, "switch.S");
 _Static_assert(__builtin_offsetof(struct vcpu, hw.vmcb_pa) == V_VMCB_PA, "switch.S");
+_Static_assert(__builtin_offsetof(struct vcpu, hw.vmcb) == V_VMCB, "switch.S");
+_Static_assert(__builtin_offsetof(struct vmcb, c.exit_code) == VMCB_EXIT_CODE, "switch.S");
+#define INNER_BIT(exit)	(1u << ((exit) - SVM_INNER_FIRST))
+_Static_assert((INNER_BIT(SVM_EXIT_CPUID) | INNER_BIT(SVM_EXIT_MSR) | INNER_BIT(SVM_EXIT_VMMCALL)) == SVM_INNER_EXITS, "switch.S");
 
 struct svm_features svm;
 

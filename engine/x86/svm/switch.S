@@ -102,6 +102,15 @@ HOST_FUNC_START(svm_world_switch)
 
 	cmpb $0, V_INNER(%rdi)
 	je .Lleave
+	/* One of the exits that the inner loop knows (its numbers from SVM_INNER_FIRST on are bits of SVM_INNER_EXITS)? */
+	mov V_VMCB(%rdi), %rcx
+	mov VMCB_EXIT_CODE(%rcx), %ecx
+	sub $SVM_INNER_FIRST, %ecx
+	cmp $31, %ecx
+	ja .Lleave
+	mov $SVM_INNER_EXITS, %edx
+	bt %ecx, %edx
+	jnc .Lleave
 	HOST_UNTRAIN_RET
 	CLEAR_GUEST_REGS
 	xor %ecx, %ecx
