@@ -236,6 +236,8 @@ bool event_inject_again(struct vcpu *v)
 {
 	if (!event_only_interrupts(v) || v->run->request_interrupt_window)
 		return false;
+	/* A self-IPI may have been offered since the guest was left, and then another interrupt came. */
+	event_settle(v, false);
 	vcpu_take_request(v, REQ_EVENT);
 	if (lapic_timer_pending(v))
 		lapic_timer_deliver(v);
