@@ -4,7 +4,7 @@
 # The lab's kernel: the newest 6.1 kernel of Debian's that is installed with its headers. KDIR= names another build tree.
 KDIR ?= $(lastword $(shell ls -d /lib/modules/6.1.*-amd64/build 2>/dev/null | grep -v -e cloud -e rt- | sort -V))
 
-.PHONY: all module guest tool install check check-static check-unit check-fuzz check-lab fuzz demo clean help sparse
+.PHONY: all module guest tool install check check-static check-unit check-model check-fuzz check-lab fuzz demo clean help sparse
 
 all: module guest tool
 
@@ -36,6 +36,9 @@ check-unit:
 	$(MAKE) -C tests/unit check
 	$(MAKE) -C tests/tool check
 
+check-model:
+	tests/model/run
+
 check-fuzz:
 	$(MAKE) -C tests/fuzz check
 	$(MAKE) -C tests/tool fuzz
@@ -60,6 +63,7 @@ clean:
 	$(MAKE) -C tests/unit clean
 	$(MAKE) -C tests/fuzz clean
 	$(MAKE) -C tests/tool clean
+	rm -rf tests/model/build
 
 help:
 	@echo 'Exeunt: make targets'
@@ -72,6 +76,7 @@ help:
 	@echo '  check        all tests, as CI runs them (installs what it needs)'
 	@echo '  check-static no indirect branch between VM exit and VM entry, by disassembly'
 	@echo '  check-unit   the engine in user space, and the command, under ASan and UBSan'
+	@echo '  check-model  kicks and interrupts: every interleaving of a model of them'
 	@echo '  check-fuzz   each fuzzer for FUZZ_SECONDS=15'
 	@echo '  check-lab    real guests on the real module, in the emulated machine'
 	@echo '  fuzz         each fuzzer for ten minutes'
