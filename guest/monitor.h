@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a payload may ask of the monitor (guest/run): port numbers, the MMIO
+ * What a payload may ask of the monitor (machine.h): port numbers, the MMIO
  * window and the call block. Shared by both sides, so only fixed-width types.
  */
 #ifndef GUEST_MONITOR_H

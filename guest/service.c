@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "run.h"
+#include "machine.h"
 
 /* A thread that does one thing a while later, in the name of a vCPU. */
 struct later {
@@ -44,7 +44,8 @@ void console_flush(struct vm *vm)
 		return;
 	vm->line[vm->line_len] = '\0';
 	vm->line_len = 0;
-	puts(vm->line);
+	if (vm->console)
+		fprintf(vm->console, "%s\n", vm->line);
 	if (!strncmp(vm->line, "PASS", 4))
 		vm->passed++;
 	else if (!strncmp(vm->line, "FAIL", 4))
