@@ -465,7 +465,8 @@ bool vm_create(struct vm *vm, const struct vm_options *o)
 {
 	unsigned int i;
 
-	*vm = (struct vm){ .kvm = -1, .fd = -1, .vcpus = o->vcpus, .ram = MAP_FAILED, .aux = MAP_FAILED };
+	*vm = (struct vm){ .kvm = -1, .fd = -1, .eventfd = -1, .vcpus = o->vcpus,
+			   .ram = MAP_FAILED, .aux = MAP_FAILED };
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_cond_init(&vm->finished, NULL);
 	pthread_cond_init(&vm->rest, NULL);
@@ -502,6 +503,7 @@ void vm_destroy(struct vm *vm)
 		unmap(vm->vcpu[i].run, vm->run_bytes);
 		close_fd(vm->vcpu[i].fd);
 	}
+	service_end(vm);
 	close_fd(vm->fd);
 	close_fd(vm->kvm);
 	unmap(vm->ram, vm->ram_bytes);

@@ -24,6 +24,15 @@
 
 struct vm;
 
+/* What the payload has measured: MON_SAMPLES. */
+struct samples {
+	uint64_t *values;		/* NULL: nothing */
+	size_t nr;
+	uint64_t empty;			/* to be taken off each */
+	enum mon_outcome outcome;
+	char words[LINE_BYTES];		/* a reason, a remark, or "" */
+};
+
 struct vcpu {
 	struct vm *vm;
 	unsigned int id;
@@ -70,6 +79,11 @@ struct vm {
 	uint8_t mmio[MON_MMIO_SIZE];
 	struct mon_mmio mmio_log[MMIO_LOG_ENTRIES];
 	unsigned int mmio_logged;
+
+	int eventfd;			/* of MON_EVENTFD, or -1 */
+	unsigned int resting;		/* vCPUs in MON_REST */
+	unsigned int wakes;		/* MON_WAKE calls */
+	struct samples samples;
 };
 
 struct vm_options {
@@ -97,6 +111,8 @@ void service_io(struct vcpu *vcpu);
 void service_mmio(struct vcpu *vcpu);
 /* service.c: deliver what MON_EXTINT asked for, or ask for an interrupt window. */
 void service_extint(struct vcpu *vcpu);
+/* service.c: free what calls have left. */
+void service_end(struct vm *vm);
 /* service.c: write out a line the payload has not ended. */
 void console_flush(struct vm *vm);
 
