@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Payload: what an exit costs. One operation (bench.h) is timed alone with RDTSC, many times, and the samples are given to
+ * Payload: what an exit costs. One operation (bench_operations.h) is timed alone with RDTSC, many times, and the samples are given to
  * who runs us, with the cost of an empty RDTSC pair, which is to be taken off. In the lab's -icount machine the TSC counts
  * executed instructions, so the figures are instructions from the guest's exiting instruction to its next one, and repeat
  * exactly.
@@ -455,8 +455,8 @@ static void measure(unsigned int n)
 
 static const struct operation *find_operation(void)
 {
-#define BENCH_NAME(name, vcpus, together, what)	#name,
-	static const char *const names[NR_BENCHES] = { BENCH_OPERATIONS(BENCH_NO_GROUP, BENCH_NAME) };
+#define BENCH_NAME(group, name, vcpus, together, what)	#name,
+	static const char *const names[NR_BENCHES] = { BENCH_OPERATIONS(BENCH_NAME) };
 	static const struct operation *const tables[] = { plain_operations, ipi_operations, memory_operations };
 	unsigned int i, t;
 

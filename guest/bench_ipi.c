@@ -194,21 +194,21 @@ static void setup_ipi(void)
 	nap();
 }
 
-#define IPI(state, part, send)								\
+#define IPI_OPERATION(state, part, send)								\
 	{ .setup = setup_ipi, .sample = sample_ipi, .ipi = &(const struct ipi){ state, part, send } }
 
 const struct operation ipi_operations[NR_BENCHES] = {
-	[BENCH_ipi_away] = IPI(AWAY, SENDER, send_one),
-	[BENCH_ipi_halted] = IPI(HALTED, SENDER, send_one),
-	[BENCH_ipi_halted_handler] = IPI(HALTED, HANDLER, send_one),
-	[BENCH_hlt_wake] = IPI(HALTED, AFTER_HLT, send_one),
-	[BENCH_ipi_running] = IPI(RUNNING, SENDER, send_one),
-	[BENCH_ipi_running_handler] = IPI(RUNNING, HANDLER, send_one),
-	[BENCH_multicast_away] = IPI(AWAY, SENDER, send_many),
-	[BENCH_multicast_halted] = IPI(HALTED, SENDER, send_many),
-	[BENCH_multicast_running] = IPI(RUNNING, SENDER, send_many),
-	[BENCH_multicast_running_handler] = IPI(RUNNING, HANDLER, send_many),
-	[BENCH_pv_ipi_away] = IPI(AWAY, SENDER, send_pv),
-	[BENCH_pv_ipi_halted] = IPI(HALTED, SENDER, send_pv),
-	[BENCH_pv_ipi_running] = IPI(RUNNING, SENDER, send_pv),
+	[BENCH_ipi_away] = IPI_OPERATION(AWAY, SENDER, send_one),
+	[BENCH_ipi_halted] = IPI_OPERATION(HALTED, SENDER, send_one),
+	[BENCH_ipi_halted_handler] = IPI_OPERATION(HALTED, HANDLER, send_one),
+	[BENCH_hlt_wake] = IPI_OPERATION(HALTED, AFTER_HLT, send_one),
+	[BENCH_ipi_running] = IPI_OPERATION(RUNNING, SENDER, send_one),
+	[BENCH_ipi_running_handler] = IPI_OPERATION(RUNNING, HANDLER, send_one),
+	[BENCH_multicast_away] = IPI_OPERATION(AWAY, SENDER, send_many),
+	[BENCH_multicast_halted] = IPI_OPERATION(HALTED, SENDER, send_many),
+	[BENCH_multicast_running] = IPI_OPERATION(RUNNING, SENDER, send_many),
+	[BENCH_multicast_running_handler] = IPI_OPERATION(RUNNING, HANDLER, send_many),
+	[BENCH_pv_ipi_away] = IPI_OPERATION(AWAY, SENDER, send_pv),
+	[BENCH_pv_ipi_halted] = IPI_OPERATION(HALTED, SENDER, send_pv),
+	[BENCH_pv_ipi_running] = IPI_OPERATION(RUNNING, SENDER, send_pv),
 };

@@ -103,6 +103,8 @@ bool vm_create(struct vm *vm, const struct vm_options *o);
  */
 bool vm_run(struct vm *vm, unsigned int timeout);
 void vm_destroy(struct vm *vm);
+/* What MON_INFO tells the payload. */
+void vm_info(const struct vm *vm, struct mon_info *info);
 
 /* --- Between machine.c and service.c --- */
 

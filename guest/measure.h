@@ -5,12 +5,11 @@
 #ifndef GUEST_MEASURE_H
 #define GUEST_MEASURE_H
 
-#include "bench.h"
+#include "bench_operations.h"
 #include "lib.h"
 
-#define BENCH_NO_GROUP(heading)
-#define BENCH_ENUM(name, vcpus, together, what)	BENCH_##name,
-enum { BENCH_OPERATIONS(BENCH_NO_GROUP, BENCH_ENUM) NR_BENCHES };
+#define BENCH_ENUM(group, name, vcpus, together, what)	BENCH_##name,
+enum { BENCH_OPERATIONS(BENCH_ENUM) NR_BENCHES };
 
 #define IPI_VECTOR	0x50
 #define STAMP_VECTOR	0x51	/* its handler is stamp_entry() */

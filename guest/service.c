@@ -139,14 +139,12 @@ static void host_cpuid(uint32_t leaf, uint32_t regs[4])
 	    : "a"(leaf), "c"(0));
 }
 
-static int64_t call_info(struct vm *vm, struct mon_info *info)
+void vm_info(const struct vm *vm, struct mon_info *info)
 {
 	char brand[49] = "";
 	uint32_t regs[4];
 	unsigned int i;
 
-	if (!info)
-		return -EFAULT;
 	for (i = 0; i < 3; i++)
 		host_cpuid(0x80000002 + i, (uint32_t *)brand + 4 * i);
 	host_cpuid(0x8000000a, regs);
@@ -154,6 +152,13 @@ static int64_t call_info(struct vm *vm, struct mon_info *info)
 		.vcpus = vm->vcpus, .tsc_khz = vm->tsc_khz, .ram_bytes = vm->ram_bytes,
 		.emulated = !!strstr(brand, "QEMU TCG"), .nrips = regs[3] >> 3 & 1,
 	};
+}
+
+static int64_t call_info(struct vm *vm, struct mon_info *info)
+{
+	if (!info)
+		return -EFAULT;
+	vm_info(vm, info);
 	return 0;
 }
 
