@@ -378,7 +378,7 @@ static void disturb(struct vcpu *vcpu)
 	ioctl(vcpu->fd, KVM_GET_MSRS, &msrs);
 }
 
-/* Where and how a vCPU's thread is to run. */
+/* Where and how a vCPU's thread is to run; with the VM's lock held. */
 static void place(struct vcpu *vcpu)
 {
 	static const struct sched_param none;
@@ -387,10 +387,11 @@ static void place(struct vcpu *vcpu)
 	if (vcpu->cpu != VCPU_ANYWHERE) {
 		CPU_ZERO(&set);
 		CPU_SET(vcpu->cpu, &set);
-		sched_setaffinity(0, sizeof(set), &set);
+		if (sched_setaffinity(0, sizeof(set), &set))
+			vm_finish(vcpu->vm, "CPU %d: %s", vcpu->cpu, strerror(errno));
 	}
-	if (vcpu->vm->batch)
-		sched_setscheduler(0, SCHED_BATCH, &none);
+	if (vcpu->vm->batch && sched_setscheduler(0, SCHED_BATCH, &none))
+		vm_finish(vcpu->vm, "SCHED_BATCH: %s", strerror(errno));
 }
 
 static void *vcpu_thread(void *arg)
@@ -399,8 +400,8 @@ static void *vcpu_thread(void *arg)
 	struct vm *vm = vcpu->vm;
 	int err;
 
-	place(vcpu);
 	pthread_mutex_lock(&vm->lock);
+	place(vcpu);
 	while (!vm->done) {
 		service_extint(vcpu);
 		pthread_mutex_unlock(&vm->lock);

@@ -33,6 +33,7 @@ struct bench {
 	struct bench_result *results;
 	size_t done, wanted;
 	uint64_t begin_ns;
+	bool progress;			/* a line of it is on the terminal */
 };
 
 static const struct argp_option options[] = {
@@ -189,17 +190,19 @@ static void fill_in(struct bench *b)
 /* --- Measuring --- */
 
 /* Tells who sits at a terminal what goes on, where the table does not. */
-static void show_progress(const struct bench *b, const struct bench_operation *o)
+static void show_progress(struct bench *b, const struct bench_operation *o)
 {
 	bool table_shows = !b->json && isatty(STDOUT_FILENO);
 
-	if (!table_shows && isatty(STDERR_FILENO) && now_ns() - b->begin_ns > PROGRESS_AFTER_NS)
-		fprintf(stderr, "\r\033[K%zu of %zu measured, now %s", b->done, b->wanted, o->name);
+	if (table_shows || !isatty(STDERR_FILENO) || now_ns() - b->begin_ns < PROGRESS_AFTER_NS)
+		return;
+	fprintf(stderr, "\r\033[K%zu of %zu measured, now %s", b->done, b->wanted, o->name);
+	b->progress = true;
 }
 
-static void clear_progress(void)
+static void clear_progress(const struct bench *b)
 {
-	if (isatty(STDERR_FILENO))
+	if (b->progress)
 		fputs("\r\033[K", stderr);
 }
 
@@ -218,7 +221,7 @@ static int finish(const struct bench *b)
 {
 	size_t failed = 0;
 
-	clear_progress();
+	clear_progress(b);
 	if (b->json)
 		bench_print_json(stdout, &b->setup, &b->host, b->results, b->done);
 	for (size_t i = 0; i < b->done; i++)
@@ -239,7 +242,7 @@ static int run(struct bench *b)
 	b->table = (struct bench_table){ .f = stdout, .columns = terminal_columns(stdout), .colour = colour_on(stdout) };
 	b->results = xcalloc(b->wanted, sizeof(*b->results));
 	b->begin_ns = now_ns();
-	for (size_t i = 0; i < nr_bench_operations; i++) {
+	for (size_t i = 0; i < nr_bench_operations && !ferror(stdout); i++) {
 		if (b->selected[i])
 			measure(b, &bench_operations[i]);
 	}
