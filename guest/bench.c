@@ -298,11 +298,6 @@ static void finish_mmio_eventfd(void)
 	check_signals(mon_call(MON_EVENTFD_END, EVENTFD_MMIO, 4, 0, 0, 0));
 }
 
-static void setup_xapic(void)
-{
-	apic_enable(false);
-}
-
 static void once_xapic_tpr(void)
 {
 	*(volatile u32 *)(APIC_BASE_ADDR + APIC_TPR);
@@ -310,11 +305,8 @@ static void once_xapic_tpr(void)
 
 /* --- Interrupts, timer, HLT --- */
 
-/* A timer runs, as in any guest at work: without one upstream takes another way to the handler. */
-static void setup_self_ipi(void)
+static void setup_interrupts_on(void)
 {
-	setup_deadline();
-	once_deadline();
 	sti();
 }
 
@@ -418,8 +410,8 @@ const struct operation plain_operations[NR_BENCHES] = {
 	[BENCH_mmio_read_user] = { .once = once_mmio_read },
 	[BENCH_mmio_write_eventfd] = { .setup = setup_mmio_eventfd, .once = once_mmio_eventfd,
 				       .finish = finish_mmio_eventfd },
-	[BENCH_mmio_read_apic] = { .setup = setup_xapic, .once = once_xapic_tpr },
-	[BENCH_self_ipi] = { .setup = setup_self_ipi, .once = once_self_ipi },
+	[BENCH_mmio_read_apic] = { .once = once_xapic_tpr, .xapic = true },
+	[BENCH_self_ipi] = { .setup = setup_interrupts_on, .once = once_self_ipi },
 	[BENCH_pv_ipi_self] = { .setup = need_pv_ipi, .once = once_pv_ipi, .drain = sti_nop_cli },
 	[BENCH_deadline_past] = { .setup = setup_spinning, .sample = sample_past },
 	[BENCH_deadline_expiry] = { .setup = setup_spinning, .sample = sample_expiry, .whole = true },
@@ -480,7 +472,7 @@ int payload_main(void)
 		return 2;
 	}
 	mon_info(&info);
-	apic_enable(true);
+	apic_enable(!operation->xapic);
 	set_gate(IPI_VECTOR, (u64)ipi_entry, 0);
 	set_gate(STAMP_VECTOR, (u64)stamp_entry, 0);
 	empty = operation->whole ? 0 : least_empty(n);
