@@ -19,7 +19,7 @@ sparse:
 guest:
 	$(MAKE) -C guest
 
-tool:
+tool: guest
 	$(MAKE) -C tool
 
 install:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the programs in bench/ share: running the payload `bench` (guest/bench.c) in the lab, and the published page."""
+"""What the programs in bench/ share: running `exeunt bench` (its guest is guest/bench.c) in the lab, and the published page."""
 
 import datetime
 import json
@@ -8,6 +8,7 @@ import subprocess
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DEVICES = {"kvm": "/dev/kvm", "exeunt": "/dev/exeunt"}
+# The operations that are published, by the names that `exeunt bench` has for them.
 LABELS = {
     "cpuid": "CPUID",
     "vmmcall": "VMMCALL, unknown number",
@@ -41,13 +42,13 @@ def lab(engine, command, qemu="lab", icount=False, params=(), timeout=300):
     return run.stdout
 
 
-def exit_costs(engine, samples=1000, params=(), qemu="lab", icount=True, timeout=300, around=()):
-    """The payload's result as it prints it: {"samples", "nrips", ..., "results": [{"name", "min", "median", "p99"}]}.
+def exit_costs(engine, samples=1000, params=(), qemu="lab", icount=True, timeout=300, around=(), operations=tuple(LABELS)):
+    """What `exeunt bench --json` prints: {"samples", "nrips", ..., "results": [{"name", "min", "median", "p99"}]}.
 
     around: words of a command that runs it, such as perf's.
     """
-    command = [*around, os.path.join(TOP, "guest", "run"), "--quiet", "--device", DEVICES[engine], "--timeout", str(timeout),
-               "bench", "--json", "-n", str(samples)]
+    command = [*around, os.path.join(TOP, "tool", "exeunt"), "bench", "--json", "--device", DEVICES[engine],
+               "-n", str(samples), *operations]
     output = lab(engine, command, qemu, icount, params, timeout)
     try:
         return json.loads(output[output.index("{"):])
@@ -56,8 +57,8 @@ def exit_costs(engine, samples=1000, params=(), qemu="lab", icount=True, timeout
 
 
 def by_name(result):
-    """{operation: {"min": ..., "median": ..., "p99": ...}}"""
-    return {row["name"]: row for row in result["results"]}
+    """{operation: {"min": ..., "median": ..., "p99": ...}} of what was measured."""
+    return {row["name"]: row for row in result["results"] if "median" in row}
 
 
 def output_of(*command):

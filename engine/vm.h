@@ -33,8 +33,8 @@ struct vm {
 	bool clock_shared;
 	u64 clock_base_tsc, clock_base_ns;
 	s64 clock_offset_ns;
-	/* The last TSC offset that the VMM's writes gave a vCPU (msr.c). */
-	bool tsc_written;
+	/* The last TSC offset that a vCPU was given, at its creation or by the VMM's writes (msr.c). */
+	bool tsc_begun, tsc_written;
 	s64 last_tsc_offset;
 	struct npt npt;
 };

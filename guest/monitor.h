@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a payload may ask of the monitor (guest/run): port numbers, the MMIO
+ * What a payload may ask of the monitor (machine.h): port numbers, the MMIO
  * window and the call block. Shared by both sides, so only fixed-width types.
  */
 #ifndef GUEST_MONITOR_H
@@ -66,7 +66,20 @@ enum mon_op {
 	MON_DIRTY,		/* a0: slot, a1: buffer, a2: bytes; ret: of KVM_GET_DIRTY_LOG */
 	MON_MMIO_LOG,		/* a0: struct mon_mmio[], a1: entries; ret: accesses; empties it */
 	MON_STREAM_LOG,		/* a0: buffer, a1: bytes; ret: bytes written; empties, rewinds */
+	MON_AUX_DISCARD,	/* a0: aux offset, a1: bytes; contents are lost */
+	MON_HUGE,		/* a0: address, or aux offset if a2; a1: bytes; ret: of these, bytes in
+				   huge pages of the host's */
+	MON_EVENTFD,		/* a0: address, a1: bytes, a2: 1 for a port; an ioeventfd there */
+	MON_EVENTFD_END,	/* the same; no longer. ret: how often it was signalled */
+	MON_REST,		/* wait in the monitor until MON_WAKE */
+	MON_RESTING,		/* a0: wait until so many vCPUs are in MON_REST */
+	MON_WAKE,		/* all that are in MON_REST go on */
+	MON_SAMPLES,		/* a0: 64-bit samples, a1: how many, a2: cost of measuring nothing,
+				   a3: enum mon_outcome, a4: words on it, or 0. For who runs us */
 };
+
+enum mon_outcome { MON_MEASURED, MON_SKIPPED, MON_FAILED };
+#define MON_MAX_SAMPLES	100000
 
 struct mon_call {
 	uint64_t op;

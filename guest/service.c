@@ -9,12 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "run.h"
+#include "machine.h"
 
 /* A thread that does one thing a while later, in the name of a vCPU. */
 struct later {
@@ -44,7 +45,8 @@ void console_flush(struct vm *vm)
 		return;
 	vm->line[vm->line_len] = '\0';
 	vm->line_len = 0;
-	puts(vm->line);
+	if (vm->console)
+		fprintf(vm->console, "%s\n", vm->line);
 	if (!strncmp(vm->line, "PASS", 4))
 		vm->passed++;
 	else if (!strncmp(vm->line, "FAIL", 4))
@@ -137,14 +139,12 @@ static void host_cpuid(uint32_t leaf, uint32_t regs[4])
 	    : "a"(leaf), "c"(0));
 }
 
-static int64_t call_info(struct vm *vm, struct mon_info *info)
+void vm_info(const struct vm *vm, struct mon_info *info)
 {
 	char brand[49] = "";
 	uint32_t regs[4];
 	unsigned int i;
 
-	if (!info)
-		return -EFAULT;
 	for (i = 0; i < 3; i++)
 		host_cpuid(0x80000002 + i, (uint32_t *)brand + 4 * i);
 	host_cpuid(0x8000000a, regs);
@@ -152,6 +152,13 @@ static int64_t call_info(struct vm *vm, struct mon_info *info)
 		.vcpus = vm->vcpus, .tsc_khz = vm->tsc_khz, .ram_bytes = vm->ram_bytes,
 		.emulated = !!strstr(brand, "QEMU TCG"), .nrips = regs[3] >> 3 & 1,
 	};
+}
+
+static int64_t call_info(struct vm *vm, struct mon_info *info)
+{
+	if (!info)
+		return -EFAULT;
+	vm_info(vm, info);
 	return 0;
 }
 
@@ -266,6 +273,129 @@ static int64_t call_aux(struct vm *vm, const struct mon_call *call)
 	return value;
 }
 
+static int64_t call_aux_discard(struct vm *vm, uint64_t offset, uint64_t len)
+{
+	if (!aux_range(offset, len))
+		return -EINVAL;
+	return madvise(vm->aux + offset, len, MADV_DONTNEED) ? -errno : 0;
+}
+
+/* Bytes in huge pages of the mappings that are in [begin, end), from /proc/self/smaps. */
+static int64_t huge_bytes(uintptr_t begin, uintptr_t end)
+{
+	FILE *smaps = fopen("/proc/self/smaps", "re");
+	unsigned long from, to, kb;
+	int64_t bytes = 0;
+	bool within = false;
+	char line[LINE_BYTES];
+
+	if (!smaps)
+		return -errno;
+	while (fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			within = from < end && to > begin;
+		else if (within && (sscanf(line, "AnonHugePages: %lu", &kb) == 1 ||
+				    sscanf(line, "ShmemPmdMapped: %lu", &kb) == 1))
+			bytes += kb << 10;
+	}
+	fclose(smaps);
+	return bytes;
+}
+
+static int64_t call_huge(struct vm *vm, const struct mon_call *call)
+{
+	uint64_t len = call->arg[1];
+	uint8_t *at = guest_ptr(vm, call->arg[0], len);
+
+	if (call->arg[2])
+		at = aux_range(call->arg[0], len) ? vm->aux + call->arg[0] : NULL;
+	return at ? huge_bytes((uintptr_t)at, (uintptr_t)at + len) : -EFAULT;
+}
+
+static int64_t set_ioeventfd(struct vm *vm, const struct mon_call *call, unsigned int flags)
+{
+	struct kvm_ioeventfd io = {
+		.addr = call->arg[0], .len = call->arg[1], .fd = vm->eventfd,
+		.flags = flags | (call->arg[2] ? KVM_IOEVENTFD_FLAG_PIO : 0),
+	};
+
+	return ioctl(vm->fd, KVM_IOEVENTFD, &io) ? -errno : 0;
+}
+
+static int64_t call_eventfd(struct vm *vm, const struct mon_call *call)
+{
+	if (vm->eventfd >= 0)
+		return -EBUSY;
+	vm->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return vm->eventfd < 0 ? -errno : set_ioeventfd(vm, call, 0);
+}
+
+static int64_t call_eventfd_end(struct vm *vm, const struct mon_call *call)
+{
+	int64_t ret = set_ioeventfd(vm, call, KVM_IOEVENTFD_FLAG_DEASSIGN);
+	uint64_t count = 0;
+
+	if (ret)
+		return ret;
+	if (read(vm->eventfd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return -errno;
+	close(vm->eventfd);
+	vm->eventfd = -1;
+	return count;
+}
+
+static int64_t call_rest(struct vm *vm)
+{
+	unsigned int wakes = vm->wakes;
+
+	vm->resting++;
+	pthread_cond_broadcast(&vm->rest);
+	while (wakes == vm->wakes && !vm->done)
+		pthread_cond_wait(&vm->rest, &vm->lock);
+	return 0;
+}
+
+static int64_t call_resting(struct vm *vm, uint64_t vcpus)
+{
+	while (vm->resting < vcpus && !vm->done)
+		pthread_cond_wait(&vm->rest, &vm->lock);
+	return 0;
+}
+
+static int64_t call_wake(struct vm *vm)
+{
+	vm->resting = 0;
+	vm->wakes++;
+	pthread_cond_broadcast(&vm->rest);
+	return 0;
+}
+
+static int64_t call_samples(struct vm *vm, const struct mon_call *call)
+{
+	size_t bytes = call->arg[1] * sizeof(*vm->samples.values);
+	const void *values = call->arg[1] <= MON_MAX_SAMPLES ? guest_ptr(vm, call->arg[0], bytes) : NULL;
+	const char *words = call->arg[4] ? guest_ptr(vm, call->arg[4], LINE_BYTES) : "";
+
+	if (!values || !words || vm->samples.values)
+		return -EINVAL;
+	vm->samples.values = malloc(bytes + 1);
+	if (!vm->samples.values)
+		return -ENOMEM;
+	memcpy(vm->samples.values, values, bytes);
+	vm->samples.nr = call->arg[1];
+	vm->samples.empty = call->arg[2];
+	vm->samples.outcome = call->arg[3];
+	snprintf(vm->samples.words, sizeof(vm->samples.words), "%.*s", LINE_BYTES - 1, words);
+	return 0;
+}
+
+void service_end(struct vm *vm)
+{
+	if (vm->eventfd >= 0)
+		close(vm->eventfd);
+	free(vm->samples.values);
+}
+
 static int64_t do_call(struct vcpu *vcpu, const struct mon_call *call)
 {
 	struct vm *vm = vcpu->vm;
@@ -302,6 +432,14 @@ static int64_t do_call(struct vcpu *vcpu, const struct mon_call *call)
 		ret = call_log(vm, call, vm->stream, vm->stream_len, 1);
 		vm->stream_len = vm->stream_pos = 0;
 		return ret;
+	case MON_AUX_DISCARD:	return call_aux_discard(vm, a[0], a[1]);
+	case MON_HUGE:		return call_huge(vm, call);
+	case MON_EVENTFD:	return call_eventfd(vm, call);
+	case MON_EVENTFD_END:	return call_eventfd_end(vm, call);
+	case MON_REST:		return call_rest(vm);
+	case MON_RESTING:	return call_resting(vm, a[0]);
+	case MON_WAKE:		return call_wake(vm);
+	case MON_SAMPLES:	return call_samples(vm, call);
 	}
 	return -ENOSYS;
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-# Completion of `exeunt` for bash: commands, options and what they take, virtual machines by process and by name, recordings.
+# Completion of `exeunt` for bash: commands, options and what they take, virtual machines by process and by name, recordings,
+# operations.
 # Needs nothing of the bash-completion package; where that is loaded, the arguments of COMMAND are completed as it does. To try it:
 #	source tool/exeunt.bash
 
@@ -15,6 +16,7 @@ _exeunt_options() {
 	record) OPTIONS="$target -I --interval -o --output -q --quiet $help" ;;
 	report) OPTIONS="$target $sections --html --json -o --output $help" ;;
 	compare) OPTIONS="--msr --pio --mmio --hypercall --vm --vcpu --confidence --sort -v --verbose --json $help" ;;
+	bench) OPTIONS="--device -n --samples -c --vcpus --cpu-list --no-pin --timeout --json --list $help" ;;
 	export) OPTIONS="$target -o --output -I --interval --listen --format --per-vm --max-series --keep-ended $help" ;;
 	*) OPTIONS= ;;
 	esac
@@ -23,8 +25,9 @@ _exeunt_options() {
 # Does the option $1 take an argument?
 _exeunt_takes_argument() {
 	case $1 in
-	-[pIodn] | --pid | --vm | --vcpu | --engine | --interval | --output | --delay | --iterations) ;;
+	-[pIodnc] | --pid | --vm | --vcpu | --engine | --interval | --output | --delay | --iterations) ;;
 	--html | --confidence | --sort | --listen | --format | --max-series | --keep-ended) ;;
+	--device | --samples | --vcpus | --cpu-list | --timeout) ;;
 	*) return 1 ;;
 	esac
 }
@@ -111,6 +114,14 @@ _exeunt_vms() {
 	_exeunt_words "$1" "${names[@]}"
 }
 
+# Operations of `exeunt bench`, as the command $1 lists them.
+_exeunt_operations() {
+	local names
+
+	mapfile -t names < <("$1" bench --list 2>/dev/null | sed -n 's/^  \([a-z0-9_]*\) .*/\1/p')
+	_exeunt_words "$2" "${names[@]}"
+}
+
 # --- Where one is on the line ---
 
 # What the option $1 takes, beginning with $2.
@@ -126,7 +137,7 @@ _exeunt_argument() {
 	--engine) _exeunt_words "$2" auto exeunt kvm ;;
 	--format) _exeunt_words "$2" openmetrics prometheus ;;
 	--sort) _exeunt_words "$2" rate time share change p name ;;
-	-o | --output | --html) _exeunt_files "$2" ;;
+	-o | --output | --html | --device) _exeunt_files "$2" ;;
 	esac
 }
 
@@ -171,6 +182,8 @@ _exeunt_other() {
 		_exeunt_command "${FIRST:-$COMP_CWORD}"
 	elif [[ $1 == @(report|compare) ]]; then
 		_exeunt_recordings "$2"
+	elif [ "$1" = bench ]; then
+		_exeunt_operations "${COMP_WORDS[0]}" "$2"
 	fi
 }
 
@@ -192,7 +205,7 @@ _exeunt_of_command() {
 }
 
 _exeunt() {
-	local begin=${COMP_WORDS[COMP_CWORD]} commands='stat top record report compare export'
+	local begin=${COMP_WORDS[COMP_CWORD]} commands='stat top record report compare bench export'
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then

@@ -23,6 +23,7 @@ static const struct command {
 	{ "Keep, show, compare:", "record", "write what was watched to a file", cmd_record },
 	{ NULL, "report", "show a recording, as tables or as an HTML page", cmd_report },
 	{ NULL, "compare", "say what differs between two recordings, and how sure that is", cmd_compare },
+	{ "Measure a hypervisor:", "bench", "say what each sort of exit costs on this machine", cmd_bench },
 	{ "Feed a monitoring system:", "export", "give metrics to Prometheus and its kin", cmd_export },
 };
 

@@ -108,6 +108,17 @@ static void set_tsc_by_vmm(struct vcpu *v, u64 value)
 	set_tsc_offset(v, offset);
 }
 
+/* A VM's vCPUs have one time from the start, also where the VMM never writes it; the first begins at 0. */
+static void begin_tsc(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+
+	if (!vm->tsc_begun)
+		vm->last_tsc_offset = -host_tsc();
+	vm->tsc_begun = true;
+	set_tsc_offset(v, vm->last_tsc_offset);
+}
+
 /* --- MTRRs: stored, with types checked; nested paging ignores them (15.25.8 combines PATs only). --- */
 
 static u64 *mtrr_slot(struct vcpu *v, u32 index)
@@ -478,7 +489,7 @@ void msr_reset(struct vcpu *v)
 	m->ucode_rev = 0x01000065;		/* any AMD patch level that no operating system has a quirk for */
 	m->mcg_cap = MCE_MAX_BANKS;
 	msr_read_feature(M_DE_CFG, &m->de_cfg);
-	msr_set_tsc(v, 0);
+	begin_tsc(v);
 }
 
 /* --- Lists for the VMM. --- */

@@ -36,6 +36,7 @@ FAKE(cmd_top)
 FAKE(cmd_record)
 FAKE(cmd_report)
 FAKE(cmd_compare)
+FAKE(cmd_bench)
 FAKE(cmd_export)
 
 static void read_back(FILE *f, char *to)
@@ -67,7 +68,7 @@ static int run_words(char **words, FILE *output)
 
 static void commands_get_their_arguments(void **state)
 {
-	static char *const names[] = { "stat", "top", "record", "report", "compare", "export" };
+	static char *const names[] = { "stat", "top", "record", "report", "compare", "bench", "export" };
 	char expected[100];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -321,6 +321,16 @@ static void test_tscs_that_the_vmm_writes_one_after_the_other_are_one_time(void 
 	assert_int_equal(other->msr.tsc_offset, v->msr.tsc_offset);
 }
 
+static void test_tscs_are_one_time_from_the_start(void **state)
+{
+	struct vcpu *other;
+
+	machine_now_ns += 300000;
+	other = whole_add_vcpu(m, 1);
+	assert_int_equal(other->msr.tsc_offset, v->msr.tsc_offset);
+	assert_int_equal(msr_guest_tsc(other), 300 * MACHINE_TSC_KHZ / 1000);
+}
+
 static void test_smi_count_is_the_vmms_to_write(void **state)
 {
 	assert_int_equal(msr_write(v, 0x34, 7, HOST), 0);
@@ -664,6 +674,7 @@ int main(void)
 		CASE(tsc_write_of_the_guest_shows_in_tsc_adjust),
 		CASE(tsc_write_of_the_vmm_leaves_tsc_adjust),
 		CASE(tscs_that_the_vmm_writes_one_after_the_other_are_one_time),
+		CASE(tscs_are_one_time_from_the_start),
 		CASE(tsc_values_at_the_ends_do_not_overflow),
 		CASE(smi_count_is_the_vmms_to_write),
 		CASE(tsc_deadline_needs_its_cpuid),
