@@ -16,7 +16,22 @@ enum fast_msr {
 	FAST_TSC_DEADLINE = 0x6e0,
 	FAST_X2APIC = 0x800, FAST_X2APIC_END = 0x8ff,
 	FAST_TPR = 0x808, FAST_EOI = 0x80b, FAST_ICR = 0x830, FAST_SELF_IPI = 0x83f,
+	/* Their writes may sleep (PV), or change what was looked at before the entry. */
+	SLOW_WALL_CLOCK = 0x11, SLOW_SYSTEM_TIME = 0x12, SLOW_SPEC_CTRL = 0x48, SLOW_PRED_CMD = 0x49, SLOW_XSS = 0xda0,
+	SLOW_PV = 0x4b564d00, SLOW_PV_END = 0x4b564dff,
 };
+
+/* An MSR whose accesses the inner loop knows. */
+static __always_inline bool fast_is_inner_msr(u32 index)
+{
+	return (index >= FAST_X2APIC && index <= FAST_X2APIC_END) || index == FAST_TSC_DEADLINE;
+}
+
+static __always_inline bool fast_write_is_slow(u32 index)
+{
+	return (index >= SLOW_PV && index <= SLOW_PV_END) || index == SLOW_SPEC_CTRL || index == SLOW_PRED_CMD || index == SLOW_XSS ||
+	       index == SLOW_WALL_CLOCK || index == SLOW_SYSTEM_TIME;
+}
 
 /* Bits of the ICR: delivery mode, destination mode, busy, assert, level, shorthand; and what may be set in an IPI to the sender. */
 #define FAST_ICR_MODE		(7u << 8)
@@ -116,15 +131,17 @@ static __always_inline bool fast_msr_write(struct vcpu *v, u32 index, u64 value,
 {
 	if (index == FAST_TSC_DEADLINE)
 		return fast_deadline(v, value, inner);
-	if (index < FAST_X2APIC || index > FAST_X2APIC_END || !lapic_x2apic(&v->apic))
-		return false;
-	if (index == FAST_ICR)
-		return fast_icr(v, value, inner);
-	if (index == FAST_EOI)
-		return fast_eoi(v, value, inner);
-	if (index == FAST_SELF_IPI)
-		return fast_self_ipi_register(v, value, inner);
-	return index == FAST_TPR && fast_tpr(v, value, inner);
+	if (index >= FAST_X2APIC && index <= FAST_X2APIC_END && lapic_x2apic(&v->apic)) {
+		if (index == FAST_ICR)
+			return fast_icr(v, value, inner);
+		if (index == FAST_EOI)
+			return fast_eoi(v, value, inner);
+		if (index == FAST_SELF_IPI)
+			return fast_self_ipi_register(v, value, inner);
+		if (index == FAST_TPR)
+			return fast_tpr(v, value, inner);
+	}
+	return !inner && !fast_write_is_slow(index) && !msr_write(v, index, value, false);
 }
 
 static __always_inline bool fast_msr_read(struct vcpu *v, u32 index, u64 *value, const bool inner)
@@ -133,10 +150,8 @@ static __always_inline bool fast_msr_read(struct vcpu *v, u32 index, u64 *value,
 		*value = v->apic.timer.tscdeadline;
 		return true;
 	}
-	if (index < FAST_X2APIC || index > FAST_X2APIC_END)
-		return false;
 	if (index != FAST_TPR || !lapic_x2apic(&v->apic))
-		return !inner && !lapic_x2apic_read(v, index, value);
+		return !inner && !msr_read(v, index, value, false);
 	*value = lapic_reg(&v->apic, LAPIC_TPR);
 	if (!inner)
 		host_trace_apic(v, false, LAPIC_TPR, *value);

@@ -23,7 +23,7 @@ host_noinstr bool svm_inner(struct vcpu *v)
 	struct vcpu_stats *s = v->stats;
 	u64 since;
 
-	if (!fast_kind(VMCB(v), true))
+	if (!fast_kind(VMCB(v), true) || (VMCB(v)->c.exit_code == SVM_EXIT_MSR && !fast_is_inner_msr(v->regs[R_CX])))
 		return false;
 	since = s->inner_counts ? host_tsc() : 0;
 	if (!vendor_handle_fast(v, true))
