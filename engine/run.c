@@ -102,6 +102,8 @@ static __always_inline bool may_enter_again(struct vcpu *v)
 static __always_inline bool run_guest(struct vcpu *v)
 {
 	prepare_fast(v);
+	if (unlikely(v->apic.timer.early_tsc))
+		lapic_timer_wait(v);
 	host_trace_entry(v);
 	stats_enter(v, v->stats);
 	vendor_enter(v);

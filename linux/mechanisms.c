@@ -42,6 +42,7 @@ SWITCH(fast_ipi, EXEUNT_FAST_IPI, "Also with those that send an interrupt to one
 SWITCH(fast_timer, EXEUNT_FAST_TIMER, "Also with writes of the TSC deadline");
 SWITCH(lazy_timer, EXEUNT_LAZY_TIMER, "Leave the host's timer as it is when the guest's moves later");
 SWITCH(inner_loop, EXEUNT_INNER_LOOP, "Deal with the simplest exits without leaving the guest's segment bases");
+SWITCH(timer_advance, EXEUNT_TIMER_ADVANCE, "Let the host's timer fire earlier by what it takes from there into the guest");
 
 u32 host_mechanisms(const struct vm *vm)
 {

@@ -234,13 +234,11 @@ void event_inject(struct vcpu *v)
 
 bool event_inject_again(struct vcpu *v)
 {
-	if (!event_only_interrupts(v) || v->run->request_interrupt_window)
+	if (!event_only_interrupts(v) || v->run->request_interrupt_window || lapic_timer_pending(v))
 		return false;
 	/* A self-IPI may have been offered since the guest was left, and then another interrupt came. */
 	event_settle(v, false);
 	vcpu_take_request(v, REQ_EVENT);
-	if (lapic_timer_pending(v))
-		lapic_timer_deliver(v);
 	offer_interrupt(v);
 	vendor_update_tpr(v);
 	return true;

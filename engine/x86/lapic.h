@@ -87,6 +87,13 @@ struct lapic_timer {
 	 */
 	u64 armed_ns, armed_tsc;
 	bool lax;
+	/*
+	 * For a TSC deadline the host's timer fires earlier, by what it has taken of late from there into the guest: from a guest that runs
+	 * [0], from a sleep [1]. @early_tsc: a deadline that was delivered before its time, to be waited for at the entry; 0 none.
+	 */
+	u32 advance_ns[2];
+	bool asleep;		/* which of them the host's timer was armed with */
+	u64 early_tsc;
 	u32 divide;		/* 1..128 */
 	u32 pending;		/* the host timer fired; set from its context, atomically */
 };
@@ -211,6 +218,11 @@ u8 lapic_get_cr8(struct vcpu *v);
 void lapic_timer_expired(struct vcpu *v);
 /* Turns a pending expiry into an IRR bit and re-arms a periodic timer. vCPU thread, no sleeping. */
 void lapic_timer_deliver(struct vcpu *v);
+/*
+ * A deadline was delivered a little before its time: waits for it, a few microseconds at most. vCPU thread, interrupts off, right before
+ * the entry, if timer.early_tsc is set.
+ */
+void lapic_timer_wait(struct vcpu *v);
 /* The vCPU is about to sleep: the host's timer shall not wake it for nothing. vCPU thread, no sleeping. */
 void lapic_timer_tighten(struct vcpu *v);
 /* The guest's TSC offset or rate changed: computes the host deadline again. vCPU thread. */

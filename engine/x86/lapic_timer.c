@@ -20,6 +20,10 @@
  * whatever the rate.
  */
 #define MAX_TSC_DELTA		(1ull << 42)
+/* EXEUNT_TIMER_ADVANCE: at most, to begin with, and the part of an error that the next expiry corrects. */
+#define MAX_ADVANCE_NS		5000
+#define FIRST_ADVANCE_NS	1000
+#define ADVANCE_STEP		4
 
 /* One-shot or periodic. Mode 3 is reserved: nothing counts. */
 static bool counts(enum lapic_timer_mode mode)
@@ -116,13 +120,76 @@ static void count_from(struct vcpu *v, u32 count)
 	arm(v, host_now_ns() + ns);
 }
 
-/* Programs the host's timer for timer.tscdeadline, which is not before @tsc. */
-static void program_deadline(struct vcpu *v, u64 tsc, bool lazily)
+static u64 rate_khz(const struct vcpu *v)
 {
-	u64 khz = v->msr.tsc_khz ? v->msr.tsc_khz : host_tsc_khz();
-	u64 delta = min(v->apic.timer.tscdeadline - tsc, (u64)MAX_TSC_DELTA);
+	return v->msr.tsc_khz ? v->msr.tsc_khz : host_tsc_khz();
+}
 
-	program(v, host_now_ns() + host_muldiv(delta, 1000000, khz) + 1, tsc + delta, lazily);
+/* By how much earlier than a deadline the host's timer fires, in ticks of the guest's TSC. */
+static u64 advance_ticks(const struct vcpu *v, bool asleep)
+{
+	if (!(v->mechanisms & EXEUNT_TIMER_ADVANCE))
+		return 0;
+	return host_muldiv(v->apic.timer.advance_ns[asleep], rate_khz(v), 1000000);
+}
+
+/* Programs the host's timer for timer.tscdeadline, which is not before @tsc. @asleep: the vCPU will sleep until then. */
+static void program_deadline(struct vcpu *v, u64 tsc, bool asleep)
+{
+	struct lapic_timer *t = &v->apic.timer;
+	u64 delta = min(t->tscdeadline - tsc, (u64)MAX_TSC_DELTA), early = min(advance_ticks(v, asleep), delta);
+
+	t->asleep = asleep;
+	program(v, host_now_ns() + host_muldiv(delta - early, 1000000, rate_khz(v)) + 1, tsc + delta - early, !asleep && is_lazy(v));
+}
+
+/* The deadline is reached, or about to be. */
+static void deadline_fire(struct vcpu *v, u64 early_tsc)
+{
+	v->apic.timer.tscdeadline = 0;
+	stop(v);
+	v->apic.timer.early_tsc = early_tsc;
+	lapic_lvt_fire(v, LAPIC_LVT_TIMER, false);
+}
+
+/* The host's timer fired: was it for the deadline? */
+static void deadline_expired(struct vcpu *v)
+{
+	struct lapic_timer *t = &v->apic.timer;
+	u64 tsc = msr_guest_tsc(v);
+
+	if (t->tscdeadline <= tsc + advance_ticks(v, t->asleep))
+		deadline_fire(v, t->tscdeadline);
+	else
+		program_deadline(v, tsc, false);
+}
+
+/* Moves the advance by a part of what it was wrong by. */
+static void adapt(struct lapic_timer *t, bool late, u64 ns)
+{
+	u32 *advance = &t->advance_ns[t->asleep], step = min(ns, (u64)MAX_ADVANCE_NS) / ADVANCE_STEP;
+
+	if (late)
+		*advance = min(*advance + step, (u32)MAX_ADVANCE_NS);
+	else
+		*advance -= min(*advance, step);
+}
+
+void lapic_timer_wait(struct vcpu *v)
+{
+	struct lapic_timer *t = &v->apic.timer;
+	u64 deadline = t->early_tsc, tsc = msr_guest_tsc(v), off;
+
+	t->early_tsc = 0;
+	off = tsc > deadline ? tsc - deadline : deadline - tsc;
+	/* Only if the guest's TSC has been changed meanwhile, or the thread was away. */
+	if (off > rate_khz(v))
+		return;
+	adapt(t, tsc > deadline, host_muldiv(off, 1000000, rate_khz(v)));
+	while ((s64)(deadline - tsc) > 0) {
+		host_relax();
+		tsc = msr_guest_tsc(v);
+	}
 }
 
 /* Waits for timer.tscdeadline, or fires at once if it has passed. */
@@ -136,25 +203,31 @@ static void deadline_start(struct vcpu *v)
 		return;
 	}
 	tsc = msr_guest_tsc(v);
-	if (t->tscdeadline <= tsc) {
-		t->tscdeadline = 0;
-		stop(v);
-		lapic_lvt_fire(v, LAPIC_LVT_TIMER, false);
-		return;
-	}
-	program_deadline(v, tsc, is_lazy(v));
+	if (t->tscdeadline <= tsc)
+		deadline_fire(v, 0);
+	else
+		program_deadline(v, tsc, false);
+}
+
+/* It is worth its cost to program the host's timer once more so that a sleeper is woken in time: the deadline is not far. */
+static bool wakes_soon(const struct vcpu *v, u64 tsc)
+{
+	const struct lapic_timer *t = &v->apic.timer;
+
+	return (v->mechanisms & EXEUNT_TIMER_ADVANCE) && t->tscdeadline && !t->asleep && t->tscdeadline - tsc < rate_khz(v);
 }
 
 void lapic_timer_tighten(struct vcpu *v)
 {
 	struct lapic_timer *t = &v->apic.timer;
+	u64 tsc = msr_guest_tsc(v);
 
-	if (!t->lax)
+	if (!t->lax && !wakes_soon(v, tsc))
 		return;
 	if (t->expires_ns)
 		program(v, t->expires_ns, 0, false);
 	else if (t->tscdeadline)
-		program_deadline(v, min(msr_guest_tsc(v), t->tscdeadline), false);
+		program_deadline(v, min(tsc, t->tscdeadline), true);
 	else
 		cancel(v);
 }
@@ -275,7 +348,7 @@ void lapic_timer_deliver(struct vcpu *v)
 	if (counts(lapic_timer_mode(&v->apic)))
 		count_expired(v);
 	else if (v->apic.timer.tscdeadline)
-		deadline_start(v);
+		deadline_expired(v);
 }
 
 void lapic_timer_reset(struct vcpu *v)
@@ -284,7 +357,8 @@ void lapic_timer_reset(struct vcpu *v)
 
 	stop(v);
 	cancel(v);
-	t->tscdeadline = 0;
+	t->tscdeadline = t->early_tsc = 0;
+	t->advance_ns[false] = t->advance_ns[true] = FIRST_ADVANCE_NS;
 	t->divide = divisor(0);
 }
 
