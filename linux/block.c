@@ -97,14 +97,15 @@ static bool sleep(struct host_vcpu *hv)
 
 void host_block(struct vcpu *v)
 {
+	/* A guest that polls by itself before it halts has done so already. */
+	bool may_poll = pv_host_may_poll(&v->pv), slept;
 	struct host_vcpu *hv = HOST_VCPU(v);
 	u64 start = host_now_ns(), ns;
-	bool slept;
 
 	stats_inc(v, halts);
-	slept = !poll(hv, start) && sleep(hv);
+	slept = !(may_poll && poll(hv, start)) && sleep(hv);
 	ns = host_now_ns() - start;
-	if (!signal_pending(current))
+	if (may_poll && !signal_pending(current))
 		adapt(hv, ns);
 	trace_kvm_vcpu_wakeup(ns, slept, true);
 }
