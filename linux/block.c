@@ -22,7 +22,15 @@ static unsigned int halt_poll_ns_shrink;
 module_param(halt_poll_ns_shrink, uint, 0644);
 MODULE_PARM_DESC(halt_poll_ns_shrink, "Divisor by which it shrinks after a wait that no poll would have won; 0: to nothing");
 
-static void grow(struct host_vcpu *hv)
+/* The longest time to poll: the VM's own (KVM_CAP_HALT_POLL), or everybody's. */
+static unsigned int max_poll_ns(const struct host_vcpu *hv)
+{
+	u64 own = READ_ONCE(hv->hvm->halt_poll_ns);
+
+	return own == HALT_POLL_DEFAULT ? READ_ONCE(halt_poll_ns) : own;
+}
+
+static void grow(struct host_vcpu *hv, unsigned int max)
 {
 	u64 ns = (u64)hv->halt_poll_ns * READ_ONCE(halt_poll_ns_grow);
 
@@ -30,7 +38,7 @@ static void grow(struct host_vcpu *hv)
 		ns = max_t(u64, ns, READ_ONCE(halt_poll_ns_grow_start));
 	else
 		ns = hv->halt_poll_ns;
-	hv->halt_poll_ns = min_t(u64, ns, READ_ONCE(halt_poll_ns));
+	hv->halt_poll_ns = min_t(u64, ns, max);
 }
 
 static void shrink(struct host_vcpu *hv)
@@ -43,12 +51,12 @@ static void shrink(struct host_vcpu *hv)
 /* What this wait of @ns, and a poll of the present length, have taught. */
 static void adapt(struct host_vcpu *hv, u64 ns)
 {
-	unsigned int max = READ_ONCE(halt_poll_ns);
+	unsigned int max = max_poll_ns(hv);
 
 	if (ns <= hv->halt_poll_ns && hv->halt_poll_ns <= max)
 		return;
 	if (ns < max)
-		grow(hv);
+		grow(hv, max);
 	else
 		shrink(hv);
 }
@@ -56,7 +64,7 @@ static void adapt(struct host_vcpu *hv, u64 ns)
 /* True if work came. Nobody else may be waiting for the CPU. */
 static bool poll(struct host_vcpu *hv, u64 start)
 {
-	u64 end = start + min(hv->halt_poll_ns, READ_ONCE(halt_poll_ns)), now;
+	u64 end = start + min(hv->halt_poll_ns, max_poll_ns(hv)), now;
 	bool won;
 
 	if (end == start)

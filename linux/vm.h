@@ -41,6 +41,8 @@ struct memslots {
 	struct memslot *slot[];
 };
 
+#define HALT_POLL_DEFAULT	U64_MAX	/* as the module's parameter says */
+
 struct host_vm {
 	struct vm vm;
 	struct kref ref;		/* the VM's descriptor, each vCPU's, each eventfd's user */
@@ -63,6 +65,7 @@ struct host_vm {
 	struct host_irq irq;
 	struct host_eventfds eventfds;
 	u64 tss_addr, identity_map_addr;
+	u64 halt_poll_ns;		/* KVM_CAP_HALT_POLL, 32 bits; or HALT_POLL_DEFAULT */
 };
 
 #define HOST_VM(v)	container_of(v, struct host_vm, vm)
