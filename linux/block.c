@@ -80,26 +80,60 @@ static bool poll(struct host_vcpu *hv, u64 start)
 		stats_inc(&hv->v, halt_polls_won);
 	stats_add_to(&hv->v, halt_poll_won_ns, won ? now - start : 0);
 	stats_add_to(&hv->v, halt_poll_lost_ns, won ? 0 : now - start);
+	stats_halt(hv->v.stats, won ? STATS_POLL_WON : STATS_POLL_LOST, now - start);
 	return won;
+}
+
+void block_note_wake(struct host_vcpu *hv)
+{
+	/* Of several kickers the first counts. */
+	if (!atomic64_read(&hv->woken_ns))
+		atomic64_cmpxchg(&hv->woken_ns, 0, host_now_ns());
+}
+
+/*
+ * The vCPU slept since @start, and does so no more since @now: for how long it was on its way? A kicker that saw the sleep before may
+ * have noted its time late, so that it is from before this sleep began.
+ */
+static void count_wake(struct host_vcpu *hv, u64 start, u64 now)
+{
+	u64 woken = atomic64_read(&hv->woken_ns), latency;
+
+	if (!woken)
+		return;
+	woken = max(woken, start);
+	latency = now > woken ? now - woken : 0;
+	stats_inc(&hv->v, halt_wakes);
+	stats_add_to(&hv->v, halt_wake_ns, latency);
+	stats_halt(hv->v.stats, STATS_WAKE, latency);
 }
 
 /* True if it had to. */
 static bool sleep(struct host_vcpu *hv)
 {
+	u64 start = host_now_ns(), now, noted = 0;
 	DECLARE_SWAITQUEUE(wait);
-	u64 start = host_now_ns();
-	bool slept = false;
+	bool slept = false, work;
 
 	lapic_timer_tighten(&hv->v);
+	atomic64_set(&hv->woken_ns, 0);
 	for (;;) {
 		prepare_to_swait_exclusive(&hv->wait, &wait, TASK_INTERRUPTIBLE);
-		if (vcpu_wants_to_run(&hv->v) || signal_pending(current))
+		work = vcpu_wants_to_run(&hv->v);
+		if (work || signal_pending(current))
 			break;
+		/* Who woke it before this look did so for nothing, or it would have found something. Later ones stay noted. */
+		atomic64_cmpxchg(&hv->woken_ns, noted, 0);
 		slept = true;
 		schedule();
+		noted = atomic64_read(&hv->woken_ns);
 	}
 	finish_swait(&hv->wait, &wait);
-	stats_add_to(&hv->v, halt_wait_ns, host_now_ns() - start);
+	now = host_now_ns();
+	if (slept && work)
+		count_wake(hv, start, now);
+	stats_add_to(&hv->v, halt_wait_ns, now - start);
+	stats_halt(hv->v.stats, STATS_WAIT, now - start);
 	return slept;
 }
 

@@ -83,6 +83,7 @@ struct host_vcpu {
 	struct fpu_guest fpu;
 	bool running;			/* within KVM_RUN */
 	unsigned int halt_poll_ns;	/* how long it polls before it sleeps (block.c) */
+	atomic64_t woken_ns;		/* when the first kick came that woke it, host_now_ns(); 0: none did */
 	bool sigset_active;
 	sigset_t sigset;
 	u64 host_tsc_aux;
@@ -104,6 +105,10 @@ int vcpu_create_fd(struct host_vm *hvm, u32 id);
 void vcpu_free(struct host_vcpu *hv);
 void vcpu_load(struct host_vcpu *hv);
 void vcpu_put(struct host_vcpu *hv);
+
+/* block.c */
+/* A kick is about to wake a vCPU that waits. Any context. */
+void block_note_wake(struct host_vcpu *hv);
 
 /* thread.c: the thread in KVM_RUN */
 int vcpu_ioctl_run(struct host_vcpu *hv);
