@@ -15,6 +15,7 @@
 #define ROUNDS		10
 #define PAUSE_US	5000		/* until the NMI */
 #define HANDLER		0x100
+#define APIC_SVR	0xf0
 #define MSR_POLL_CONTROL	0x4b564d05
 
 static const uint8_t halt_again[] = { 0xf4, 0xeb, 0xfd };	/* 1: hlt; jmp 1b */
@@ -24,7 +25,12 @@ static struct machine machine_of_halts(void)
 {
 	const uint16_t nmi_vector[] = { HANDLER, 0 };
 	struct machine m = machine_new(STAGE_VCPU);
+	struct kvm_lapic_state apic;
 
+	/* Upstream finds an APIC that was never touched by no message. */
+	ioctl(m.vcpu, KVM_GET_LAPIC, &apic);
+	memcpy(apic.regs + APIC_SVR, &(uint32_t){ 0x1ff }, 4);
+	ioctl(m.vcpu, KVM_SET_LAPIC, &apic);
 	machine_code(&m, halt_again, sizeof(halt_again));
 	memcpy(m.ram + 2 * 4, nmi_vector, sizeof(nmi_vector));
 	memcpy(m.ram + HANDLER, handler, sizeof(handler));
