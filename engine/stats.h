@@ -38,6 +38,10 @@ struct stats_row {
 	u8 early[STATS_EARLY];
 };
 
+/* Times of halts that have a histogram: bucket 0 is for 0 ns, bucket n for 2^(n - 1) ns and more, the last also for all longer ones. */
+enum stats_halt { STATS_POLL_WON, STATS_POLL_LOST, STATS_WAIT, STATS_WAKE, STATS_HALTS };
+#define STATS_HALT_BUCKETS	32
+
 struct vcpu_stats {
 	u64 since;		/* cycles at the last exit, or STATS_NEVER */
 	u64 key;		/* of that exit */
@@ -54,6 +58,7 @@ struct vcpu_stats {
 	struct exeunt_counters counters;
 	u64 fpu_reloads;	/* the guest's vector state had left the CPU within KVM_RUN and came back */
 	u64 ipi_one[8][2][EXEUNT_TARGETS];	/* IPIs taken by one: ipis and ipi_targets are made of it */
+	u64 halt_hist[STATS_HALTS][STATS_HALT_BUCKETS];
 };
 
 /* NULL: no memory. May sleep. */
@@ -194,6 +199,15 @@ static __always_inline void stats_ipi_one(struct vcpu_stats *s, u32 mode, bool l
 {
 	if (host_accounting())
 		s->ipi_one[mode & 7][logical][state]++;
+}
+
+/* vCPU thread. */
+static inline void stats_halt(struct vcpu_stats *s, enum stats_halt what, u64 ns)
+{
+	u32 bucket = ns ? 64 - __builtin_clzll(ns) : 0;
+
+	if (host_accounting())
+		s->halt_hist[what][min(bucket, STATS_HALT_BUCKETS - 1u)]++;
 }
 
 /* KVM_RUN returns @r (0 or -errno) with @exit_reason in kvm_run, which the VMM can write: it is bounded here. vCPU thread. */

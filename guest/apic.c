@@ -12,6 +12,9 @@
 #define MAX_ORDER	64
 #define STOP_VECTOR	0xf0
 #define RESET_PAGE	0x9000
+#define KVM_HC_SEND_IPI	10
+#define KVM_EINVAL	22
+#define PV_SEND_IPI	(1 << 11)
 #define NO_CPU		7		/* an APIC id that no run uses: CPUs are 0 to 6 */
 
 static struct {
@@ -780,6 +783,61 @@ static void test_destinations(void)
 	cli();
 }
 
+/* The hypercall for several IPIs: the APIC ids base + n and base + 64 + n for bits n of low and high. */
+static long send_ipis(u64 low, u64 high, u64 base, u64 icr)
+{
+	u64 rax = KVM_HC_SEND_IPI;
+
+	asm volatile("vmmcall" : "+a"(rax) : "b"(low), "c"(high), "d"(base), "S"(icr) : "memory");
+	return rax;
+}
+
+static bool sends(u64 low, u64 high, u64 base, u8 vector, u32 mask)
+{
+	long left = send_ipis(low, high, base, vector);
+	unsigned int i;
+
+	for (i = 0; i < cpus_up; i++)
+		left -= mask >> i & 1;
+	return !left && got(vector, mask);
+}
+
+static void test_hypercall(void)
+{
+	u32 all = (1U << cpus_up) - 1, regs[4], i, before;
+
+	cpuid(0x40000001, 0, regs);
+	if (!(regs[0] & PV_SEND_IPI)) {
+		report_skip("%s: no KVM_HC_SEND_IPI in CPUID", mode);
+		return;
+	}
+	clear_seen();
+	sti();
+	report(sends(2, 0, 0, 0x90, 2), "%s: hypercall to one CPU", mode);
+	report(sends(all, 0, 0, 0x91, all), "%s: hypercall to all CPUs, itself too", mode);
+	report(sends(1, 0, 1, 0x92, 2), "%s: hypercall, bits from CPU 1 on", mode);
+	report(sends(~0UL, ~0UL, 0, 0x93, all), "%s: hypercall to all that could be", mode);
+	report(sends(~0UL << NO_CPU, ~0UL, 0, 0x94, 0), "%s: hypercall to CPUs that are not there", mode);
+	report(sends(0, ~0UL, 0, 0x95, 0), "%s: hypercall, upper half only", mode);
+	report(sends(~0UL, ~0UL, 0xffffffc0, 0x96, 0), "%s: hypercall, ids at 2^32 do not wrap", mode);
+	report(sends(~0UL, ~0UL, ~0UL, 0x97, 0), "%s: hypercall, ids at 2^64 do not wrap", mode);
+	report(sends(0, 0, 0, 0x98, 0), "%s: hypercall to nobody", mode);
+	report(send_ipis(all, 0, 0, APIC_LOGICAL | 0x99) == -KVM_EINVAL && got(0x99, 0),
+	       "%s: hypercall with a logical destination is refused", mode);
+	report(send_ipis(all, 0, 0, APIC_ALL | 0x9a) == -KVM_EINVAL && got(0x9a, 0),
+	       "%s: hypercall with a shorthand is refused", mode);
+	report(send_ipis(2, 0, 0, 5) == 0, "%s: hypercall: vector 5 is not delivered", mode);
+	before = seen[1].nmis;
+	report(send_ipis(2, 0, 0, APIC_NMI) == 1 && wait_count(&seen[1].nmis, before + 1),
+	       "%s: hypercall sends NMIs", mode);
+	/* The target is halted, or just halts. */
+	for (i = 1; i <= 200; i++)
+		if (send_ipis(2, 0, 0, 0x9b) != 1 || !wait_count(&seen[1].count[0x9b], i))
+			break;
+	report(seen[1].count[0x9b] == 200, "%s: 200 hypercalls to a halted CPU (%u)", mode, seen[1].count[0x9b]);
+	cli();
+}
+
 static void set_cluster(void *arg)
 {
 	apic_write(APIC_DFR, 0x0fffffff);
@@ -992,6 +1050,7 @@ static void run_mode(bool x2)
 	test_illegal_vectors();
 	test_odd_delivery();
 	test_destinations();
+	test_hypercall();
 	test_msi();
 	test_nmi();
 	test_ping_pong();

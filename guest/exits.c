@@ -12,6 +12,10 @@
 #define COUNT		1000
 #define KVM_ENOSYS	1000
 #define KVM_EPERM	1
+#define KVM_HC_VAPIC_POLL_IRQ	1
+#define KVM_HC_SEND_IPI	10
+#define MSR_KVM_POLL_CONTROL	0x4b564d05
+#define POLL_CONTROL	(1 << 12)
 #define TIMER_VECTOR	0x40
 #define HALTS		50
 #define TIMER_NS	2000000	/* long enough for HLT to be reached before, even on TCG */
@@ -249,6 +253,24 @@ static void test_msrs(void)
 	wrmsr(MSR_TSC_AUX, 0);
 }
 
+/* Whether the host may poll while this vCPU is halted. */
+static void test_poll_control(void)
+{
+	u32 regs[4];
+
+	cpuid(0x40000001, 0, regs);
+	if (!(regs[0] & POLL_CONTROL)) {
+		report_skip("MSR_KVM_POLL_CONTROL: not in CPUID");
+		return;
+	}
+	report(rdmsr(MSR_KVM_POLL_CONTROL) == 1, "MSR_KVM_POLL_CONTROL: the host may poll after reset");
+	wrmsr(MSR_KVM_POLL_CONTROL, 0);
+	report(rdmsr(MSR_KVM_POLL_CONTROL) == 0, "MSR_KVM_POLL_CONTROL: bit 0 can be cleared");
+	msr_refuses("MSR_KVM_POLL_CONTROL (bit 1)", MSR_KVM_POLL_CONTROL, 2, false);
+	msr_refuses("MSR_KVM_POLL_CONTROL (bit 63)", MSR_KVM_POLL_CONTROL, 1UL << 63 | 1, false);
+	wrmsr(MSR_KVM_POLL_CONTROL, 1);
+}
+
 static void test_rdtscp(void)
 {
 	u32 lo, hi, aux, regs[4];
@@ -280,6 +302,11 @@ static u64 user_vmmcall(u64 nr)
 	return vmmcall(nr, 0);
 }
 
+static u64 user_send_ipi(u64 arg)
+{
+	return vmmcall(KVM_HC_SEND_IPI, 1);
+}
+
 static void test_vmmcall(void)
 {
 	u64 rax = 0x7fff, rbx = 1, rcx = 2, rdx = 3, rsi = 4, result = 0;
@@ -291,6 +318,10 @@ static void test_vmmcall(void)
 	vector = in_user(user_vmmcall, 0x7fff, &result);
 	report(vector == NO_EXC && result == (u64)-KVM_EPERM,
 	       "VMMCALL in ring 3 gives -KVM_EPERM (vector %d, %lx)", vector, result);
+	report(vmmcall(KVM_HC_VAPIC_POLL_IRQ, 0) == 0, "VMMCALL: VAPIC_POLL_IRQ gives 0");
+	vector = in_user(user_send_ipi, 0, &result);
+	report(vector == NO_EXC && result == (u64)-KVM_EPERM, "VMMCALL: SEND_IPI in ring 3 gives -KVM_EPERM");
+	report(vmmcall(KVM_HC_SEND_IPI | 1UL << 32, 1) == (u64)-KVM_ENOSYS, "VMMCALL: the number has 64 bits");
 }
 
 /* ---- control registers ---- */
@@ -529,6 +560,7 @@ int payload_main(void)
 	test_ports();
 	test_cpuid();
 	test_msrs();
+	test_poll_control();
 	test_rdtscp();
 	test_vmmcall();
 	test_control_registers();

@@ -138,6 +138,7 @@ enum exeunt_target host_kick(struct vcpu *v)
 
 	/* swq_has_sleeper() has the barrier between what the caller wrote and what the vCPU's mode is; see engine/run.c. */
 	if (swq_has_sleeper(&hv->wait)) {
+		block_note_wake(hv);
 		swake_up_one(&hv->wait);
 		state = EXEUNT_TARGET_HALTED;
 	}

@@ -29,7 +29,7 @@ int vm_check_extension(struct host_vm *hvm, long cap)
 	case KVM_CAP_INTERNAL_ERROR_DATA: case KVM_CAP_GET_TSC_KHZ: case KVM_CAP_TSC_DEADLINE_TIMER: case KVM_CAP_KVMCLOCK_CTRL:
 	case KVM_CAP_SIGNAL_MSI: case KVM_CAP_READONLY_MEM: case KVM_CAP_SPLIT_IRQCHIP: case KVM_CAP_IMMEDIATE_EXIT:
 	case KVM_CAP_ENABLE_CAP_VM: case KVM_CAP_CHECK_EXTENSION_VM: case KVM_CAP_GET_MSR_FEATURES: case KVM_CAP_DISABLE_QUIRKS:
-	case KVM_CAP_SET_BOOT_CPU_ID: case KVM_CAP_BINARY_STATS_FD:
+	case KVM_CAP_SET_BOOT_CPU_ID: case KVM_CAP_BINARY_STATS_FD: case KVM_CAP_HALT_POLL:
 		return 1;
 	case KVM_CAP_XSAVE: case KVM_CAP_XCRS:
 		return boot_cpu_has(X86_FEATURE_XSAVE);
@@ -109,6 +109,11 @@ static int enable_cap(struct host_vm *hvm, const struct kvm_enable_cap *cap)
 			return -EINVAL;
 		hvm->vm.hlt_in_guest |= !!(arg & KVM_X86_DISABLE_EXITS_HLT);
 		hvm->vm.pause_in_guest |= !!(arg & KVM_X86_DISABLE_EXITS_PAUSE);
+		return 0;
+	case KVM_CAP_HALT_POLL:
+		if (arg > U32_MAX)
+			return -EINVAL;
+		WRITE_ONCE(hvm->halt_poll_ns, arg);
 		return 0;
 	case EXEUNT_CAP_MECHANISMS:
 		return enable_mechanisms(&hvm->vm, arg, cap->args[1]);
@@ -379,6 +384,7 @@ static struct host_vm *vm_alloc(void)
 	hvm->vm.tsc_khz = host_tsc_khz();
 	pv_clock_set(&hvm->vm, 0);
 	hvm->mm = current->mm;
+	hvm->halt_poll_ns = HALT_POLL_DEFAULT;
 	r = init_srcu_struct(&hvm->srcu);
 	if (r)
 		goto fail;

@@ -41,6 +41,8 @@ struct memslots {
 	struct memslot *slot[];
 };
 
+#define HALT_POLL_DEFAULT	U64_MAX	/* as the module's parameter says */
+
 struct host_vm {
 	struct vm vm;
 	struct kref ref;		/* the VM's descriptor, each vCPU's, each eventfd's user */
@@ -63,6 +65,7 @@ struct host_vm {
 	struct host_irq irq;
 	struct host_eventfds eventfds;
 	u64 tss_addr, identity_map_addr;
+	u64 halt_poll_ns;		/* KVM_CAP_HALT_POLL, 32 bits; or HALT_POLL_DEFAULT */
 };
 
 #define HOST_VM(v)	container_of(v, struct host_vm, vm)
@@ -80,6 +83,7 @@ struct host_vcpu {
 	struct fpu_guest fpu;
 	bool running;			/* within KVM_RUN */
 	unsigned int halt_poll_ns;	/* how long it polls before it sleeps (block.c) */
+	atomic64_t woken_ns;		/* when the first kick came that woke it, host_now_ns(); 0: none did */
 	bool sigset_active;
 	sigset_t sigset;
 	u64 host_tsc_aux;
@@ -101,6 +105,10 @@ int vcpu_create_fd(struct host_vm *hvm, u32 id);
 void vcpu_free(struct host_vcpu *hv);
 void vcpu_load(struct host_vcpu *hv);
 void vcpu_put(struct host_vcpu *hv);
+
+/* block.c */
+/* A kick is about to wake a vCPU that waits. Any context. */
+void block_note_wake(struct host_vcpu *hv);
 
 /* thread.c: the thread in KVM_RUN */
 int vcpu_ioctl_run(struct host_vcpu *hv);

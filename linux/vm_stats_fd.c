@@ -35,6 +35,7 @@ enum of {
 	OF_HIST,	/* their histogram, by powers of two */
 	OF_UNNAMED,	/* count of the rows of reasons that have no name */
 	OF_OUTCOME,	/* count of the rows with this outcome */
+	OF_HALTS,	/* one of the halts' histograms */
 	OF_VCPUS,
 };
 
@@ -44,13 +45,14 @@ struct statistic {
 	u32 flags;	/* KVM_STATS_TYPE_* | UNIT_* | BASE_* */
 	s16 exponent;
 	u16 size;	/* values */
-	u32 arg;	/* offset, reason or outcome */
+	u32 arg;	/* offset, reason, outcome or enum stats_halt */
 };
 
 #define COUNT		(KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10)
 #define NANOSECONDS	(KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_SECONDS | KVM_STATS_BASE_POW10)
 #define CYCLES		(KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_CYCLES | KVM_STATS_BASE_POW10)
 #define ARRAY		(KVM_STATS_TYPE_LINEAR_HIST | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10)
+#define HALTS		(KVM_STATS_TYPE_LOG_HIST | KVM_STATS_UNIT_SECONDS | KVM_STATS_BASE_POW10)
 #define LOG_HIST	(KVM_STATS_TYPE_LOG_HIST | KVM_STATS_UNIT_CYCLES | KVM_STATS_BASE_POW10)
 
 #define C(field)	offsetof(struct exeunt_counters, field)
@@ -73,6 +75,12 @@ static const struct statistic fixed_statistics[] = {
 	{ "halt_poll_success_ns", OF_COUNTER, NANOSECONDS, -9, 1, C(halt_poll_won_ns) },
 	{ "halt_poll_fail_ns", OF_COUNTER, NANOSECONDS, -9, 1, C(halt_poll_lost_ns) },
 	{ "halt_wait_ns", OF_COUNTER, NANOSECONDS, -9, 1, C(halt_wait_ns) },
+	{ "halt_wakeup", OF_COUNTER, COUNT, 0, 1, C(halt_wakes) },
+	{ "halt_poll_success_hist", OF_HALTS, HALTS, -9, STATS_HALT_BUCKETS, STATS_POLL_WON },
+	{ "halt_poll_fail_hist", OF_HALTS, HALTS, -9, STATS_HALT_BUCKETS, STATS_POLL_LOST },
+	{ "halt_wait_hist", OF_HALTS, HALTS, -9, STATS_HALT_BUCKETS, STATS_WAIT },
+	{ "halt_wake_ns", OF_COUNTER, NANOSECONDS, -9, 1, C(halt_wake_ns) },
+	{ "halt_wake_hist", OF_HALTS, HALTS, -9, STATS_HALT_BUCKETS, STATS_WAKE },
 	{ "exit_other", OF_UNNAMED, COUNT, 0, 1 },
 	{ "exits_kernel", OF_OUTCOME, COUNT, 0, 1, EXEUNT_KERNEL },
 	{ "exits_user", OF_OUTCOME, COUNT, 0, 1, EXEUNT_USER },
@@ -190,6 +198,17 @@ static void add_counters(const struct exeunt_counters *c, u64 *values)
 	}
 }
 
+static void add_halts(const struct vcpu_stats *v, u64 *values)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(fixed_statistics); i++) {
+		const struct statistic *s = &fixed_statistics[i];
+
+		for (u32 k = 0; s->of == OF_HALTS && k < s->size; k++)
+			values[k] += v->halt_hist[s->arg][k];
+		values += s->size;
+	}
+}
+
 /* --- The file: header, id, descriptors, values, as one image. --- */
 
 #define ID_OFFSET	sizeof(struct kvm_stats_header)
@@ -257,6 +276,7 @@ static void add_vcpu(const struct vcpu_stats *v, struct scratch *scratch, u64 *v
 
 	stats_read_counters(v, &scratch->counters);
 	add_counters(&scratch->counters, values);
+	add_halts(v, values);
 	for (u32 i = 0; i < nr; i++) {
 		stats_read_row(v->row[i], &scratch->row);
 		add_row(&scratch->row, values);

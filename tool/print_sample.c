@@ -333,6 +333,9 @@ static void runs_and_halts(const struct page *page, const struct table *t)
 	end_grid(page, &g);
 	print_line(page->p->f, page->p->columns, "Asleep in halts:%.2fus, in polls that found work:%.2fus, that found none:%.2fus.",
 		   c->halt_wait_ns / 1e3, c->halt_poll_won_ns / 1e3, c->halt_poll_lost_ns / 1e3);
+	if (c->halt_wakes)
+		print_line(page->p->f, page->p->columns, "Woken from sleep:%llu times, until the vCPU ran again:%.2fus on average.",
+			   (unsigned long long)c->halt_wakes, c->halt_wake_ns / 1e3 / c->halt_wakes);
 	fputc('\n', page->p->f);
 }
 

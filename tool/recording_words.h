@@ -60,7 +60,7 @@ static const char *const targets_words[2] = { "one", "many" };
 #define COUNTERS_EACH(do) \
 	do(runs) do(preemptions) do(nmis) do(halts) do(halt_wait_ns) do(halt_polls) do(halt_polls_won) do(halt_poll_won_ns) \
 	do(halt_poll_lost_ns) do(fpu_touched) do(fpu_untouched) do(fpu_host_saves) do(fpu_guest_loads) do(ipis_untaken) \
-	do(rows_lost)
+	do(rows_lost) do(halt_wakes) do(halt_wake_ns)
 
 #define COUNTERS_ONE(name) + 1
 _Static_assert(sizeof(struct exeunt_counters) / 8 == COUNTERS_EACH(COUNTERS_ONE) + EXEUNT_USER_REASONS + 256 + 32 + 8 * 2 * 2 +

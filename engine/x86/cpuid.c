@@ -282,7 +282,7 @@ static u32 xsave_size(const struct xsave_component comp[XSAVE_COMPONENTS], u64 x
 
 enum {
 	KVM_CLOCKSOURCE = 1u << 0, KVM_NOP_IO_DELAY = 1u << 1, KVM_CLOCKSOURCE2 = 1u << 3,
-	KVM_CLOCKSOURCE_STABLE = 1u << 24,
+	KVM_PV_SEND_IPI = 1u << 11, KVM_POLL_CONTROL = 1u << 12, KVM_CLOCKSOURCE_STABLE = 1u << 24,
 };
 
 /* Where cpuid_supported() writes. */
@@ -461,7 +461,8 @@ static void add_kvm(struct list *l)
 	static const u32 signature[] = {
 		KVM_FEATURES_LEAF, KVM_SIGNATURE_B, KVM_SIGNATURE_C, KVM_SIGNATURE_D,
 	};
-	u32 features[4] = { KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 };
+	/* IPIs by hypercall need the in-kernel APIC; a VMM that does without it leaves the bit out, or its guest learns by error. */
+	u32 features[4] = { KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 | KVM_PV_SEND_IPI | KVM_POLL_CONTROL };
 
 	if (host_tsc_stable())
 		features[REG_A] |= KVM_CLOCKSOURCE_STABLE;

@@ -158,14 +158,41 @@ static __always_inline bool fast_msr_read(struct vcpu *v, u32 index, u64 *value,
 	return true;
 }
 
-/* The hypercall @nr, if it is none: *@rax is the answer (Documentation/virt/kvm/x86/hypercalls.rst). */
-static __always_inline bool pv_hypercall_unknown(struct vcpu *v, u64 nr, u64 *rax)
+/*
+ * The hypercall @nr, if its number says it all: *@rax is the answer (Documentation/virt/kvm/x86/hypercalls.rst). False: nothing is
+ * done, pv_hypercall() has to.
+ */
+static __always_inline bool pv_hypercall_simple(struct vcpu *v, u64 nr, u64 *rax)
 {
-	/* None is offered yet (leaf 0x40000001); only the guest's kernel may ask at all. */
-	u64 error = vcpu_cpl(v) ? (u64)-KVM_EPERM : (u64)-KVM_ENOSYS;
+	/* VAPIC_POLL_IRQ only wants the exit that it has caused. */
+	u64 answer = nr == KVM_HC_VAPIC_POLL_IRQ ? 0 : (u64)-KVM_ENOSYS;
 
-	*rax = vcpu_is_64bit(v) ? error : (u32)error;
+	/* Only the guest's kernel may ask at all. */
+	if (vcpu_cpl(v))
+		answer = (u64)-KVM_EPERM;
+	else if (nr == KVM_HC_SEND_IPI)
+		return false;
+	*rax = vcpu_is_64bit(v) ? answer : (u32)answer;
 	return true;
+}
+
+/* Host interrupts may stay off for this hypercall: it kicks a few vCPUs at most. */
+static __always_inline bool pv_hypercall_short(const struct vcpu *v, u64 nr)
+{
+	u64 low = v->regs[R_BX], high = v->regs[R_CX];
+
+	if (nr != KVM_HC_SEND_IPI)
+		return true;
+	if (!(v->mechanisms & EXEUNT_FAST_IPI))
+		return false;
+	for (u32 i = 0; i < EXEUNT_FAST_IPI_TARGETS; i++) {
+		/* The lowest bit that is left goes. */
+		if (low)
+			low &= low - 1;
+		else
+			high &= high - 1;
+	}
+	return !(low | high);
 }
 
 /* @rax: where the guest's RAX is. */

@@ -411,24 +411,29 @@ static void count_ipi(struct vcpu *v, const struct apic_msg *msg, int count, int
 	}
 }
 
+/* Delivers to one of several. *@count: those that took it; *@first: what the first of them was doing. */
+static void deliver_next(struct vcpu *v, struct vcpu *src, const struct apic_msg *msg, int *count, int *first)
+{
+	int state = deliver_one(v, src, msg);
+
+	if (state < 0)
+		return;
+	if (!(*count)++)
+		*first = state;
+	else if (src)
+		stats_inc(src, ipi_targets[1][state]);
+}
+
 /* To all that are addressed. The number that took it; in *@first what the first of them was doing. */
 static int deliver_all(struct vm *vm, struct vcpu *src, const struct apic_msg *msg, int *first)
 {
-	int count = 0, state;
 	struct vcpu *v;
+	int count = 0;
 	u32 i;
 
-	vm_for_each_vcpu(vm, v, i) {
-		if (!lapic_msg_matches(v, src, msg))
-			continue;
-		state = deliver_one(v, src, msg);
-		if (state < 0)
-			continue;
-		if (!count++)
-			*first = state;
-		else if (src)
-			stats_inc(src, ipi_targets[1][state]);
-	}
+	vm_for_each_vcpu(vm, v, i)
+		if (lapic_msg_matches(v, src, msg))
+			deliver_next(v, src, msg, &count, first);
 	return count;
 }
 
@@ -561,6 +566,39 @@ bool lapic_icr_write_one(struct vcpu *v, u64 icr)
 	send_to_one(v, target, low, dest);
 	host_trace_apic(v, true, LAPIC_ICR, icr);
 	return true;
+}
+
+int lapic_send_to_set(struct vcpu *v, u32 icr, u64 base, u32 width, u64 low, u64 high)
+{
+	struct apic_msg msg = {
+		.vector = icr & LVT_VECTOR,
+		.delivery_mode = (icr & ICR_MODE) >> 8,
+		.level = icr & ICR_LEVEL,
+		.assert = icr & ICR_ASSERT,
+	};
+	u64 sets[2] = { low, high };
+	int count = 0, first = -1;
+
+	if (icr & (ICR_LOGICAL | ICR_SHORTHAND))
+		return -EINVAL;
+	if (msg.delivery_mode <= APIC_LOWEST && msg.vector < LAPIC_FIRST_VECTOR) {
+		report_error(v, ESR_SEND_ILLEGAL);
+		return 0;
+	}
+	/* Nobody has such an id; and the sums below cannot overflow. */
+	if (base >= VM_MAX_VCPUS)
+		return 0;
+	for (u32 i = 0; i < 2; i++) {
+		for (u64 set = sets[i]; set; set &= set - 1) {
+			struct vcpu *target = vm_vcpu(v->vm, (u32)base + i * width + __builtin_ctzll(set));
+
+			if (target && lapic_reachable(&target->apic))
+				deliver_next(target, v, &msg, &count, &first);
+		}
+	}
+	if (low | high)
+		count_ipi(v, &msg, count, first);
+	return count;
 }
 
 static void write_self_ipi(struct vcpu *v, u8 vector)

@@ -167,6 +167,12 @@ int lapic_icr_write(struct vcpu *v, u64 icr);
  */
 bool lapic_icr_write_one(struct vcpu *v, u64 icr);
 /*
+ * An IPI to a set of vCPUs (KVM_HC_SEND_IPI), in either mode of the APICs: to the APIC ids @base + n for each bit n of @low, and
+ * @base + @width + n for each of @high, with the delivery mode, vector, level and trigger mode of @icr. How many took it; -EINVAL if
+ * @icr has a logical destination or a shorthand. vCPU thread, no sleeping, no locks; up to 128 kicks.
+ */
+int lapic_send_to_set(struct vcpu *v, u32 icr, u64 base, u32 width, u64 low, u64 high);
+/*
  * MSR 0x6e0. Writes outside TSC-deadline mode are ignored (SDM 10.5.4.1); whether the MSR exists is
  * the caller's question. vCPU thread.
  */

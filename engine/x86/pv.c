@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * kvmclock and hypercalls (Documentation/virt/kvm/x86/msr.rst, hypercalls.rst). Owns struct pv_state, and of struct vm the clock.
+ * kvmclock, poll control and hypercalls (Documentation/virt/kvm/x86/msr.rst, hypercalls.rst). Owns struct pv_state, and of struct vm
+ * the clock.
  *
  * Where the host's TSC is the same on all CPUs, all vCPUs compute time from one pair (TSC, ns) per VM, so that no two of them can
  * disagree; where it is not, every vCPU gets a pair of its own each time it comes to another CPU.
@@ -12,8 +13,12 @@
 #define PV_WALL		0x4b564d00
 #define PV_TIME		0x4b564d01
 
+#define PV_POLL_CONTROL	0x4b564d05
+
 #define FEATURE_CLOCKSOURCE	(1u << 0)
 #define FEATURE_CLOCKSOURCE2	(1u << 3)
+#define FEATURE_SEND_IPI	(1u << 11)
+#define FEATURE_POLL_CONTROL	(1u << 12)
 
 #define TIME_ENABLED	1ull
 
@@ -122,11 +127,16 @@ static void write_wall_clock(struct vcpu *v, u64 gpa)
 	host_guest_write(v->vm, gpa, &w.version, sizeof(w.version));
 }
 
-/* The feature bit that must be offered for this MSR; a VMM that gives no KVM leaf at all hides none. */
-static bool offered(struct vcpu *v, u32 index)
+/* The VMM has given the guest the feature that this MSR belongs to. */
+static bool offered(const struct vcpu *v, u32 index)
 {
-	u32 need = index == PV_WALL_OLD || index == PV_TIME_OLD ? FEATURE_CLOCKSOURCE : FEATURE_CLOCKSOURCE2;
+	u32 need = 0;
 
+	switch (index) {
+	case PV_WALL_OLD: case PV_TIME_OLD: need = FEATURE_CLOCKSOURCE; break;
+	case PV_WALL: case PV_TIME: need = FEATURE_CLOCKSOURCE2; break;
+	case PV_POLL_CONTROL: need = FEATURE_POLL_CONTROL; break;
+	}
 	return v->cpuid.kvm_features & need;
 }
 
@@ -137,6 +147,7 @@ int pv_msr_read(struct vcpu *v, u32 index, u64 *value, bool host)
 	switch (index) {
 	case PV_WALL: case PV_WALL_OLD: *value = v->pv.wall_clock_msr; return 0;
 	case PV_TIME: case PV_TIME_OLD: *value = v->pv.system_time_msr; return 0;
+	case PV_POLL_CONTROL: *value = v->pv.poll_control; return 0;
 	}
 	return 1;
 }
@@ -154,17 +165,38 @@ int pv_msr_write(struct vcpu *v, u32 index, u64 value, bool host)
 		v->pv.system_time_msr = value;
 		vcpu_request(v, REQ_CLOCK_UPDATE);
 		return 0;
+	case PV_POLL_CONTROL:
+		if (value & ~PV_HOST_MAY_POLL)
+			return 1;
+		v->pv.poll_control = value;
+		return 0;
 	}
 	return 1;
 }
 
+/* KVM_HC_SEND_IPI: a bitmap in two registers, the APIC id that its lowest bit stands for, and an ICR. */
+static s64 send_ipi(struct vcpu *v, u64 low, u64 high, u64 base, u32 icr)
+{
+	if (!(v->cpuid.kvm_features & FEATURE_SEND_IPI))
+		return -KVM_ENOSYS;
+	if (!v->apic.present)
+		return -KVM_EOPNOTSUPP;
+	return lapic_send_to_set(v, icr, base, vcpu_is_64bit(v) ? 64 : 32, low, high);
+}
+
 void pv_hypercall(struct vcpu *v)
 {
-	host_trace_hypercall(v->regs[R_AX], v->regs[R_BX], v->regs[R_CX], v->regs[R_DX], v->regs[R_SI]);
-	pv_hypercall_unknown(v, v->regs[R_AX], &v->regs[R_AX]);
+	/* What is not 64-bit code has the lower halves of the registers. */
+	u64 mask = vcpu_is_64bit(v) ? ~0ull : U32_MAX, nr = v->regs[R_AX] & mask;
+	u64 a0 = v->regs[R_BX] & mask, a1 = v->regs[R_CX] & mask, a2 = v->regs[R_DX] & mask, a3 = v->regs[R_SI] & mask;
+
+	host_trace_hypercall(nr, a0, a1, a2, a3);
+	if (!pv_hypercall_simple(v, nr, &v->regs[R_AX]))
+		v->regs[R_AX] = send_ipi(v, a0, a1, a2, a3) & mask;
 }
 
 void pv_reset(struct vcpu *v)
 {
 	memset(&v->pv, 0, sizeof(v->pv));
+	v->pv.poll_control = PV_HOST_MAY_POLL;
 }

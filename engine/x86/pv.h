@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Paravirtual interfaces: kvmclock (Documentation/virt/kvm/x86/msr.rst) and hypercalls. Owns struct pv_state.
+ * Paravirtual interfaces: kvmclock, poll control (Documentation/virt/kvm/x86/msr.rst) and hypercalls. Owns struct pv_state.
  */
 #ifndef EXEUNT_X86_PV_H
 #define EXEUNT_X86_PV_H
@@ -15,7 +15,13 @@ struct pv_state {
 	u64 wall_clock_msr;
 	u32 clock_version;	/* of the page that system_time_msr names */
 	bool guest_stopped;	/* KVM_KVMCLOCK_CTRL: set the flag once */
+	u64 poll_control;	/* MSR_KVM_POLL_CONTROL: PV_HOST_MAY_POLL or 0 */
 };
+
+/* The host may poll when this vCPU halts; a guest that polls by itself before it halts takes that back. */
+#define PV_HOST_MAY_POLL	1ull
+
+static inline bool pv_host_may_poll(const struct pv_state *pv) { return pv->poll_control & PV_HOST_MAY_POLL; }
 
 /* The PV MSRs. 0, or 1 for #GP. vCPU thread; a write of the wall clock's MSR writes guest memory and may sleep. */
 int pv_msr_read(struct vcpu *v, u32 index, u64 *value, bool host);

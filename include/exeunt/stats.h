@@ -109,6 +109,8 @@ struct exeunt_counters {
 	__u64 fpu_guest_loads;			/* the guest's was loaded into the registers */
 	__u64 ipis_untaken;			/* sent, and no APIC took it; not in ipis */
 	__u64 rows_lost;			/* exits that went to an EXEUNT_DETAIL_OTHERS row or had no memory for one */
+	__u64 halt_wakes;			/* sleeps in those halts that somebody ended: by an interrupt, INIT or SIPI, or the timer */
+	__u64 halt_wake_ns;			/* time in those from the first such event until the thread ran again */
 };
 
 /* EXEUNT_GET_INFO, on /dev/exeunt. */

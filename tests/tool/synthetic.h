@@ -130,6 +130,8 @@ static void synthetic_count(struct exeunt_counters *c, const struct synthetic_ro
 		c->halt_polls_won += synthetic_random(seed) % 2;
 		c->halt_poll_won_ns += 20000;
 		c->halt_poll_lost_ns += 90000;
+		c->halt_wakes++;
+		c->halt_wake_ns += 7000;
 		c->fpu_untouched++;
 	}
 	if (EXEUNT_KEY_DETAIL(s->key) == 0x830) {

@@ -210,6 +210,8 @@ static void counters_have_their_series(void **state)
 	c->fpu_guest_loads = 17;
 	c->rows_lost = 18;
 	c->ipis_untaken = 20;
+	c->halt_wakes = 21;
+	c->halt_wake_ns = 2500000000;
 	s.vms[0].unaccounted = 19;
 	text = text_once(&s, &ordinary);
 	assert_value(text, "exeunt_runs_total{" ONE ",vcpu=\"0\"}", 1);
@@ -228,6 +230,8 @@ static void counters_have_their_series(void **state)
 	assert_value(text, "exeunt_halt_polls_total{" ONE ",vcpu=\"0\",result=\"lost\"}", 8);
 	assert_value(text, "exeunt_halt_poll_seconds_total{" ONE ",vcpu=\"0\",result=\"won\"}", 250e-9);
 	assert_value(text, "exeunt_halt_poll_seconds_total{" ONE ",vcpu=\"0\",result=\"lost\"}", 750e-9);
+	assert_value(text, "exeunt_halt_wakes_total{" ONE ",vcpu=\"0\"}", 21);
+	assert_value(text, "exeunt_halt_wake_seconds_total{" ONE ",vcpu=\"0\"}", 2.5);
 	assert_value(text, "exeunt_fpu_puts_total{" ONE ",vcpu=\"0\",state=\"touched\"}", 14);
 	assert_value(text, "exeunt_fpu_puts_total{" ONE ",vcpu=\"0\",state=\"untouched\"}", 15);
 	assert_value(text, "exeunt_fpu_host_saves_total{" ONE ",vcpu=\"0\"}", 16);

@@ -245,7 +245,7 @@ static void counters_add_to_the_last(void **state)
 	counters_add(&a, &b);
 	for (size_t i = 0; i < sizeof(a) / 8; i++)
 		assert_int_equal(na[i], 1001 * i);
-	assert_int_equal(a.rows_lost, 1001 * (sizeof(a) / 8 - 1));
+	assert_int_equal(a.halt_wake_ns, 1001 * (sizeof(a) / 8 - 1));
 }
 
 /* --- Samples --- */

@@ -370,6 +370,10 @@ static void user_exits_are_listed_by_reason(void **state)
 	c->halt_wait_ns = 5000000;
 	c->halt_polls = 4;
 	c->halt_polls_won = 1;
+	c->halt_poll_won_ns = 250000;
+	c->halt_poll_lost_ns = 750000;
+	c->halt_wakes = 8;
+	c->halt_wake_ns = 20000;
 	print_all(1u << SECTION_USER);
 	assert_int_equal(lines_like("^ +KVM_EXIT_IO +75 +75\\.00% +0\\.750$"), 1);
 	assert_int_equal(lines_like("^ +reason 50 +5 "), 1);
@@ -378,7 +382,8 @@ static void user_exits_are_listed_by_reason(void **state)
 	assert_int_equal(lines_like("^ +preemptions +7 +- +0\\.070$"), 1);
 	assert_int_equal(lines_like("^ +polls that found work +1 +25\\.00% "), 1);
 	assert_int_equal(lines_like("^ +polls that found none +3 +75\\.00% "), 1);
-	assert_int_equal(lines_like("^Asleep in halts:5000\\.00us"), 1);
+	assert_int_equal(lines_like("^Asleep in halts:5000\\.00us, in polls that found work:250\\.00us, that found none:750\\.00us\\.$"), 1);
+	assert_int_equal(lines_like("^Woken from sleep:8 times, until the vCPU ran again:2\\.50us on average\\.$"), 1);
 }
 
 static void without_runs_nothing_is_per_run(void **state)

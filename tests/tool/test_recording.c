@@ -262,6 +262,8 @@ static struct recording *small_recording(void)
 	v->counters.ipis[0][1][0] = 4;
 	v->counters.ipi_targets[0][3] = 4;
 	v->counters.halts = 5;
+	v->counters.halt_wakes = 4;
+	v->counters.halt_wake_ns = 123456;
 	recording_add_interval(r, 0, 1000, &now);
 	recording_add_interval(r, 1000, 2000, &now);
 	synthetic_exit(&v->rows[0], 100, 4);

@@ -275,10 +275,10 @@ static void test_compacted_alignment(void **state)
 static void test_unstable_tsc_is_not_promised(void **state)
 {
 	get_supported();
-	assert_int_equal(entry(0x40000001, 0)->eax, 1 | 2 | 8 | 1u << 24);
+	assert_int_equal(entry(0x40000001, 0)->eax, 1 | 2 | 8 | 3 << 11 | 1u << 24);
 	machine_tsc_stable = false;
 	get_supported();
-	assert_int_equal(entry(0x40000001, 0)->eax, 1 | 2 | 8);
+	assert_int_equal(entry(0x40000001, 0)->eax, 1 | 2 | 8 | 3 << 11);
 	assert_int_equal(entry(0x80000007, 0)->edx, 0);
 }
 
@@ -584,7 +584,7 @@ static void test_derived_from_full_table(void **state)
 	assert_true(s->has_spec_ctrl && s->has_ibpb);
 	assert_false(s->has_xsaves);
 	assert_false(s->has_tsc_deadline);	/* the VMM adds it, by the capability */
-	assert_int_equal(s->kvm_features, 1 | 2 | 8 | 1u << 24);
+	assert_int_equal(s->kvm_features, 1 | 2 | 8 | 3 << 11 | 1u << 24);
 }
 
 static void test_derived_from_small_table(void **state)

@@ -98,12 +98,15 @@ static __always_inline bool fast_vmmcall(struct vcpu *v, struct vmcb *vmcb, cons
 
 	if (!vcpu_is_64bit(v))
 		nr = (u32)nr;
-	if (!inner) {
+	if (inner) {
+		if (!pv_hypercall_simple(v, nr, &vmcb->s.rax))
+			return false;
+	} else {
+		if (!pv_hypercall_short(v, nr))
+			return false;
 		v->regs[R_AX] = vmcb->s.rax;
 		pv_hypercall(v);
 		vmcb->s.rax = v->regs[R_AX];
-	} else if (!pv_hypercall_unknown(v, nr, &vmcb->s.rax)) {
-		return false;
 	}
 	if (fast_counting(v, inner))
 		stats_fast(v->stats, SVM_EXIT_VMMCALL, EXEUNT_HYPERCALL, min_t(u64, nr, U32_MAX));

@@ -50,12 +50,16 @@ void machine_code(struct machine *m, const void *code, size_t len);
 /* KVM_RUN until something other than EINTR or EAGAIN. */
 int machine_run(struct machine *m);
 
+/* stats_fd.c: the value, or all values added up, that KVM_GET_STATS_FD gives for @name; ~0 if there is none. */
+uint64_t vcpu_statistic(int vcpu, const char *name);
+
 void test_system(void);		/* system.c: the device, VMs, capabilities, routing, eventfds */
 void test_memory(void);		/* memory.c: memory slots, dirty log */
 void test_vcpu(void);		/* vcpu.c: vCPU state, CPUID, MSRs */
 void test_pointers(void);	/* pointers.c: bad pointers, unknown numbers, absent features */
 void test_replies(void);	/* replies.c: every byte of a reply is defined */
 void test_lifetime(void);	/* lifetime.c: processes, closing order, threads */
+void test_halt(void);		/* halt.c: halted vCPUs: polling, KVM_CAP_HALT_POLL, MSR_KVM_POLL_CONTROL, wake-ups */
 void test_stats(void);		/* stats.c: statistics: test_stats_fd(), and Exeunt's own ioctls */
 void test_stats_fd(void);	/* stats_fd.c: KVM's format */
 

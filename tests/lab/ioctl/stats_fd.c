@@ -86,6 +86,21 @@ static uint64_t value_of(const struct image *f, const char *name)
 	return value_at(f, name, 0);
 }
 
+uint64_t vcpu_statistic(int vcpu, const char *name)
+{
+	const struct kvm_stats_desc *d;
+	static struct image f;
+	int fd = stats_fd(vcpu);
+	uint64_t sum = 0;
+
+	load(fd, &f);
+	close(fd);
+	d = find(&f, name);
+	for (unsigned int i = 0; d && i < d->size; i++)
+		sum += value_at(&f, name, i);
+	return d ? sum : ~0ull;
+}
+
 /* ---- the format ---- */
 
 /* @len bytes from @at end within the file, and in a NUL. */
