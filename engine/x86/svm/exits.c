@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What each SVM exit means (APM vol. 2, appendix C): one handler per reason, reached by a switch that the compiler must not turn
- * into a table (or, so that the difference can be measured, by a table: at the end). Every handler leaves its instruction completed, or faulted, or waiting for the VMM (exit.h).
+ * into a table (or, so that the difference can be measured, by a table: at the end). Every handler leaves its instruction completed, or
+ * faulted, or waiting for the VMM (exit.h).
  */
 #include "run.h"
 #include "x86/svm/svm.h"
@@ -501,22 +502,28 @@ static int handle_rare_exit(struct vcpu *v)
 	return handle_unknown(v);
 }
 
+/*
+ * The frequent ones, by how often they come here, which is after the fast path (fast.h) has had its share: `exeunt stat` of a Debian guest with
+ * two vCPUs on the lab's QEMU, from firmware to power-off: IOIO 84 %, INTR 8 %, NPF 4 %, HLT 3 %, MSR 1 %, no CPUID; of one that bounces a byte
+ * through pipes, HLT and INTR. Where there is no fast path (no NRIP save) MSR is second. The compiler makes of it a tree of comparisons, at
+ * most four for these, whatever the order here; a chain of ifs in this order was not found to be faster by more than half a nanosecond.
+ */
 int vendor_handle_exit(struct vcpu *v)
 {
 	switch (v->hw.exit_code) {
-	case SVM_EXIT_MSR:
-		return handle_msr(v);
-	case SVM_EXIT_HLT:
-		return handle_hlt(v);
+	case SVM_EXIT_IOIO:
+		return handle_io(v);
 	case SVM_EXIT_INTR:
 	case SVM_EXIT_NMI:
 		return handle_nothing(v);
-	case SVM_EXIT_VINTR:
-		return handle_vintr(v);
 	case SVM_EXIT_NPF:
 		return handle_npf(v);
-	case SVM_EXIT_IOIO:
-		return handle_io(v);
+	case SVM_EXIT_HLT:
+		return handle_hlt(v);
+	case SVM_EXIT_MSR:
+		return handle_msr(v);
+	case SVM_EXIT_VINTR:
+		return handle_vintr(v);
 	case SVM_EXIT_CPUID:
 		return handle_cpuid(v);
 	case SVM_EXIT_VMMCALL:
