@@ -68,6 +68,7 @@ clean:
 	$(MAKE) -C tests/unit clean
 	$(MAKE) -C tests/fuzz clean
 	$(MAKE) -C tests/tool clean
+	rm -rf bench/build
 
 help:
 	@echo 'Exeunt: make targets'
