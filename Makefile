@@ -4,6 +4,13 @@
 # The lab's kernel: the newest 6.1 kernel of Debian's that is installed with its headers. KDIR= names another build tree.
 KDIR ?= $(lastword $(shell ls -d /lib/modules/6.1.*-amd64/build 2>/dev/null | grep -v -e cloud -e rt- | sort -V))
 
+# How exits reach their handlers: by a switch; or, for comparison, through a table of function pointers (engine/x86/svm/exits.c).
+DISPATCH ?= switch
+ifeq ($(filter switch table,$(DISPATCH)),)
+$(error DISPATCH is switch or table, not "$(DISPATCH)")
+endif
+export DISPATCH
+
 .PHONY: all module guest tool install check check-static check-unit check-model check-fuzz check-lab fuzz demo clean help sparse
 
 all: module guest tool
@@ -30,6 +37,7 @@ check:
 
 check-static: module
 	tests/static/branches
+	tests/static/dispatch
 	tests/static/inner
 
 check-unit:
@@ -64,11 +72,13 @@ clean:
 	$(MAKE) -C tests/fuzz clean
 	$(MAKE) -C tests/tool clean
 	rm -rf tests/model/build
+	rm -rf bench/build
 
 help:
 	@echo 'Exeunt: make targets'
 	@echo '  all          the module exeunt-amd.ko, the bare-metal guests and the exeunt command (default)'
 	@echo '  module       exeunt-amd.ko for KDIR=$(KDIR)'
+	@echo '               DISPATCH=table: exits reach handlers through a table of function pointers, for comparison (bench/dispatch)'
 	@echo '  guest        guest/run and the payloads that it runs'
 	@echo '  tool         the command tool/exeunt'
 	@echo '  install      the command, its man pages and completions, below PREFIX=/usr/local (DESTDIR= too)'

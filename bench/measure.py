@@ -29,27 +29,30 @@ class Failure(Exception):
     """Something could not be measured; the text says why."""
 
 
-def lab(engine, command, qemu="lab", icount=False, params=(), timeout=300):
+def lab(engine, command, qemu="lab", icount=False, params=(), timeout=300, module=None):
     """Run a command in a lab machine of its own; its standard output. Its errors go to ours."""
     line = [os.path.join(TOP, "lab", "vm"), "--engine", engine, "--qemu", qemu, "--timeout", str(timeout)]
     if icount:
         line.append("--icount")
     for param in params:
         line += ["--param", param]
+    if module:
+        line += ["--module", module]
     run = subprocess.run(line + ["--"] + command, stdout=subprocess.PIPE, text=True, check=False)
     if run.returncode:
         raise Failure(f"{engine}: lab/vm ended with status {run.returncode}\n{run.stdout}")
     return run.stdout
 
 
-def exit_costs(engine, samples=1000, params=(), qemu="lab", icount=True, timeout=300, around=(), operations=tuple(LABELS)):
+def exit_costs(engine, samples=1000, params=(), qemu="lab", icount=True, timeout=300, around=(), operations=tuple(LABELS),
+               module=None):
     """What `exeunt bench --json` prints: {"samples", "nrips", ..., "results": [{"name", "min", "median", "p99"}]}.
 
-    around: words of a command that runs it, such as perf's.
+    around: words of a command that runs it, such as perf's. module: another build of Exeunt than this tree's.
     """
     command = [*around, os.path.join(TOP, "tool", "exeunt"), "bench", "--json", "--device", DEVICES[engine],
                "-n", str(samples), *operations]
-    output = lab(engine, command, qemu, icount, params, timeout)
+    output = lab(engine, command, qemu, icount, params, timeout, module)
     try:
         return json.loads(output[output.index("{"):])
     except ValueError as error:
