@@ -60,7 +60,7 @@ static int internal_error(struct vcpu *v, u32 suberror, u64 data)
 	return EXIT_TO_USER;
 }
 
-static int handle_cpuid(struct vcpu *v)
+static noinline int handle_cpuid(struct vcpu *v)
 {
 	u64 next;
 
@@ -71,7 +71,7 @@ static int handle_cpuid(struct vcpu *v)
 	return RESUME;
 }
 
-static int handle_rdmsr(struct vcpu *v)
+static noinline int handle_rdmsr(struct vcpu *v)
 {
 	u32 index = v->regs[R_CX];
 	u64 next, value = 0;
@@ -90,7 +90,7 @@ static int handle_rdmsr(struct vcpu *v)
 	return RESUME;
 }
 
-static int handle_wrmsr(struct vcpu *v)
+static noinline int handle_wrmsr(struct vcpu *v)
 {
 	u32 index = v->regs[R_CX];
 	u64 next, value = (u32)v->regs[R_AX] | v->regs[R_DX] << 32;
@@ -107,12 +107,12 @@ static int handle_wrmsr(struct vcpu *v)
 	return RESUME;
 }
 
-static int handle_msr(struct vcpu *v)
+static noinline int handle_msr(struct vcpu *v)
 {
 	return VMCB(v)->c.exit_info_1 ? handle_wrmsr(v) : handle_rdmsr(v);
 }
 
-static int handle_hlt(struct vcpu *v)
+static noinline int handle_hlt(struct vcpu *v)
 {
 	u64 next;
 
@@ -128,7 +128,7 @@ static int handle_hlt(struct vcpu *v)
 }
 
 /* EXITINFO1 of IOIO (15.10.2): bit 0 in, 2 string, 4..6 size, 16.. port; EXITINFO2 is the next RIP. */
-static int handle_io(struct vcpu *v)
+static noinline int handle_io(struct vcpu *v)
 {
 	u32 info = VMCB(v)->c.exit_info_1;
 	u8 size = info >> 4 & 7;
@@ -140,7 +140,7 @@ static int handle_io(struct vcpu *v)
 	return emulate_pio(v, info >> 16, size, in, VMCB(v)->c.exit_info_2);
 }
 
-static int handle_npf(struct vcpu *v)
+static noinline int handle_npf(struct vcpu *v)
 {
 	u64 gpa = VMCB(v)->c.exit_info_2;
 	u32 error = VMCB(v)->c.exit_info_1;
@@ -156,7 +156,7 @@ static int handle_npf(struct vcpu *v)
 	return emulate_mmio(v);
 }
 
-static int handle_vmmcall(struct vcpu *v)
+static noinline int handle_vmmcall(struct vcpu *v)
 {
 	u64 next;
 
@@ -374,7 +374,7 @@ static int handle_iret(struct vcpu *v)
 	return RESUME;
 }
 
-static int handle_vintr(struct vcpu *v)
+static noinline int handle_vintr(struct vcpu *v)
 {
 	vendor_withdraw_interrupt(v);
 	vcpu_request(v, REQ_EVENT);
@@ -423,7 +423,7 @@ static int handle_mwait(struct vcpu *v)
 	return skip_mwait(v, INSN_MWAIT);
 }
 
-static int handle_pause(struct vcpu *v)
+static noinline int handle_pause(struct vcpu *v)
 {
 	host_yield();
 	return skip(v, INSN_PAUSE);
@@ -453,7 +453,7 @@ static int handle_unknown(struct vcpu *v)
 #ifndef EXEUNT_DISPATCH_TABLE
 
 /* The rare ones, apart from the hot switch. */
-static int handle_rare_exit(struct vcpu *v)
+static noinline int handle_rare_exit(struct vcpu *v)
 {
 	switch (v->hw.exit_code) {
 	case SVM_EXIT_READ_CR0:
