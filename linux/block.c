@@ -61,10 +61,10 @@ static void adapt(struct host_vcpu *hv, u64 ns)
 		shrink(hv);
 }
 
-/* True if work came. Nobody else may be waiting for the CPU. */
-static bool poll(struct host_vcpu *hv, u64 start)
+/* Polls from *@time on, until when it says. True if work came. Nobody else may be waiting for the CPU. */
+static bool poll(struct host_vcpu *hv, u64 *time)
 {
-	u64 end = start + min(hv->halt_poll_ns, max_poll_ns(hv)), now;
+	u64 start = *time, end = start + min(hv->halt_poll_ns, max_poll_ns(hv)), now;
 	bool won;
 
 	if (end == start)
@@ -81,6 +81,7 @@ static bool poll(struct host_vcpu *hv, u64 start)
 	stats_add_to(&hv->v, halt_poll_won_ns, won ? now - start : 0);
 	stats_add_to(&hv->v, halt_poll_lost_ns, won ? 0 : now - start);
 	stats_halt(hv->v.stats, won ? STATS_POLL_WON : STATS_POLL_LOST, now - start);
+	*time = now;
 	return won;
 }
 
@@ -108,10 +109,10 @@ static void count_wake(struct host_vcpu *hv, u64 start, u64 now)
 	stats_halt(hv->v.stats, STATS_WAKE, latency);
 }
 
-/* True if it had to. */
-static bool sleep(struct host_vcpu *hv)
+/* Sleeps from *@time on, until when it says. True if it had to. */
+static bool sleep(struct host_vcpu *hv, u64 *time)
 {
-	u64 start = host_now_ns(), now, noted = 0;
+	u64 start = *time, now, noted = 0;
 	DECLARE_SWAITQUEUE(wait);
 	bool slept = false, work;
 
@@ -134,6 +135,7 @@ static bool sleep(struct host_vcpu *hv)
 		count_wake(hv, start, now);
 	stats_add_to(&hv->v, halt_wait_ns, now - start);
 	stats_halt(hv->v.stats, STATS_WAIT, now - start);
+	*time = now;
 	return slept;
 }
 
@@ -142,12 +144,11 @@ void host_block(struct vcpu *v)
 	/* A guest that polls by itself before it halts has done so already. */
 	bool may_poll = pv_host_may_poll(&v->pv), slept;
 	struct host_vcpu *hv = HOST_VCPU(v);
-	u64 start = host_now_ns(), ns;
+	u64 start = host_now_ns(), now = start;
 
 	stats_inc(v, halts);
-	slept = !(may_poll && poll(hv, start)) && sleep(hv);
-	ns = host_now_ns() - start;
+	slept = !(may_poll && poll(hv, &now)) && sleep(hv, &now);
 	if (may_poll && !signal_pending(current))
-		adapt(hv, ns);
-	trace_kvm_vcpu_wakeup(ns, slept, true);
+		adapt(hv, now - start);
+	trace_kvm_vcpu_wakeup(now - start, slept, true);
 }
