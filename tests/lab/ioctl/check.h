@@ -60,6 +60,7 @@ void test_pointers(void);	/* pointers.c: bad pointers, unknown numbers, absent f
 void test_replies(void);	/* replies.c: every byte of a reply is defined */
 void test_lifetime(void);	/* lifetime.c: processes, closing order, threads */
 void test_halt(void);		/* halt.c: halted vCPUs: polling, KVM_CAP_HALT_POLL, MSR_KVM_POLL_CONTROL, wake-ups */
+void test_mechanisms(void);	/* mechanisms.c: EXEUNT_CAP_MECHANISMS */
 void test_stats(void);		/* stats.c: statistics: test_stats_fd(), and Exeunt's own ioctls */
 void test_stats_fd(void);	/* stats_fd.c: KVM's format */
 

@@ -14,7 +14,7 @@ static const struct {
 } groups[] = {
 	{ "system", test_system }, { "memory", test_memory }, { "vcpu", test_vcpu },
 	{ "pointers", test_pointers }, { "replies", test_replies }, { "lifetime", test_lifetime },
-	{ "halt", test_halt }, { "stats", test_stats },
+	{ "halt", test_halt }, { "mechanisms", test_mechanisms }, { "stats", test_stats },
 };
 
 static int usage(FILE *to)
