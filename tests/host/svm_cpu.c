@@ -83,7 +83,8 @@ void svm_world_switch(struct vcpu *v, u64 guest_vmcb_pa, u64 host_vmcb_pa, u64 h
 
 	if (!machine_cpu.irqs_off || !machine_cpu.preempt_off || !machine_cpu.in_guest_xstate)
 		abort();
-	if (guest_vmcb_pa != (uintptr_t)VMCB(v) || v->mode != IN_GUEST)
+	/* A vCPU that looks as if it had been kicked is not kicked again: then a kick must be on its way. */
+	if (guest_vmcb_pa != (uintptr_t)VMCB(v) || v->mode == OUTSIDE_GUEST || (v->mode == EXITING_GUEST && !machine_cpu.kicked))
 		abort();
 	machine_cpu.entries++;
 	c->exit_int_info = 0;
@@ -95,6 +96,9 @@ void svm_world_switch(struct vcpu *v, u64 guest_vmcb_pa, u64 host_vmcb_pa, u64 h
 		return;
 	}
 	c->exit_code = SVM_EXIT_INTR;
-	if (machine_guest)
-		machine_guest(v);
+	if (!machine_guest || machine_cpu.kicked)
+		return;
+	machine_cpu.others = true;
+	machine_guest(v);
+	machine_cpu.others = false;
 }
