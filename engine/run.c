@@ -77,11 +77,16 @@ static bool irq_window_exit(struct vcpu *v)
 	return true;
 }
 
-/* So many exits in a row may be dealt with without enabling interrupts: 0 if none. */
+/*
+ * So many exits in a row may be dealt with without enabling interrupts: 0 if none. A VMM that waits for its PIC's turn wants a look after
+ * each exit.
+ */
 static u32 fast_rounds(struct vcpu *v)
 {
 	v->mechanisms = host_mechanisms(v->vm);
 	if (!(v->mechanisms & EXEUNT_FAST_PATH) || v->apic.vapic_gpa || !vendor_may_be_fast(v))
+		return 0;
+	if (__atomic_load_n(&v->run->request_interrupt_window, __ATOMIC_RELAXED))
 		return 0;
 	return EXEUNT_FAST_ROUNDS;
 }
