@@ -91,12 +91,24 @@ static u32 fast_rounds(struct vcpu *v)
 	return EXEUNT_FAST_ROUNDS;
 }
 
+/* All that came up are interrupts; they are offered now. */
+static bool only_interrupts_came(struct vcpu *v, u64 requests)
+{
+	if (requests != 1ull << REQ_EVENT || v->apic.pending_init_sipi || !event_inject_again(v))
+		return false;
+	/*
+	 * Whoever kicked it has made a request first. It may have been this thread (an APIC error), which interrupts nobody: then others
+	 * would take the vCPU for one that is on its way out, and not kick it when they should.
+	 */
+	return __atomic_load_n(&v->mode, __ATOMIC_RELAXED) == IN_GUEST;
+}
+
 /* Whether the guest may be entered again as things are: nobody wants anything that takes interrupts to be on. */
 static __always_inline bool may_enter_again(struct vcpu *v)
 {
 	u64 requests = __atomic_load_n(&v->requests, __ATOMIC_RELAXED);
 
-	if (requests && (requests != 1ull << REQ_EVENT || v->apic.pending_init_sipi || !event_inject_again(v)))
+	if (requests && !only_interrupts_came(v, requests))
 		return false;
 	return !host_work_pending();
 }
