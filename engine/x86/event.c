@@ -236,6 +236,8 @@ bool event_inject_again(struct vcpu *v)
 {
 	if (!event_only_interrupts(v) || v->run->request_interrupt_window)
 		return false;
+	/* One that event_offer_arriving() has offered, another having arrived since: it is in neither IRR nor ISR. */
+	event_settle(v, false);
 	vcpu_take_request(v, REQ_EVENT);
 	if (lapic_timer_pending(v))
 		lapic_timer_deliver(v);
