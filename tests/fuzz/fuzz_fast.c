@@ -43,6 +43,7 @@ struct step {
 #define FLAG_BETWEEN	1u	/* other threads do it between an exit and the next entry, if there is an exit */
 #define FLAG_USER	2u	/* executed at CPL 3, where that exits all the same */
 #define FLAG_DELIVERING	4u	/* the exit interrupted the delivery of the event @arg */
+#define FLAG_EARLY	8u	/* with FLAG_BETWEEN: as soon as an access to an MSR has been dealt with */
 #define FLAG_VCPU(f)	((f) >> 6)
 
 /* What there is to know of a vCPU but for its GPRs and its LAPIC's registers. */
@@ -338,15 +339,16 @@ static const struct step *next_other(void)
 	return op >= FIRST_OF_OTHERS && op < FIRST_OF_VMM ? &steps[at] : NULL;
 }
 
-/* Once after each exit, before the next entry. */
-static void between(void)
+/* At each moment once after an exit, before the next entry. */
+static void between(enum machine_moment moment)
 {
 	const struct step *s;
+	u32 now_or_never = FLAG_BETWEEN | (moment == MOMENT_HANDLED ? FLAG_EARLY : 0);
 
 	if (!exited)
 		return;
-	exited = false;
-	while ((s = next_other()) && (s->flags & FLAG_BETWEEN)) {
+	exited = moment == MOMENT_HANDLED;
+	while ((s = next_other()) && (s->flags & now_or_never) == now_or_never) {
 		at++;
 		do_other(s);
 	}

@@ -23,7 +23,7 @@ static u32 nr_cpuid;
 
 struct machine_cpu machine_cpu;
 void (*machine_blocked)(struct vcpu *v);
-void (*machine_others)(void);
+void (*machine_others)(enum machine_moment moment);
 bool machine_accounting_off;
 bool machine_no_memory;
 u32 machine_mechanisms = EXEUNT_MECHANISMS;
@@ -408,13 +408,18 @@ void host_irq_enable(void)
 void host_xstate_enter(struct vcpu *v) { set_off(&machine_cpu.in_guest_xstate, true); }
 void host_xstate_exit(struct vcpu *v) { set_off(&machine_cpu.in_guest_xstate, false); }
 
+void machine_moment(enum machine_moment moment)
+{
+	if (!machine_others)
+		return;
+	machine_cpu.others = true;
+	machine_others(moment);
+	machine_cpu.others = false;
+}
+
 bool host_work_pending(void)
 {
-	if (machine_others) {
-		machine_cpu.others = true;
-		machine_others();
-		machine_cpu.others = false;
-	}
+	machine_moment(MOMENT_ENTERING);
 	return machine_signal || machine_cpu.work;
 }
 

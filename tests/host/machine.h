@@ -65,10 +65,10 @@ extern struct machine_cpu machine_cpu;
 /* What the CPU does between VMRUN and the exit: changes the VMCB and v->regs as the guest would. */
 extern void (*machine_guest)(struct vcpu *v);
 /*
- * What other threads do while a vCPU's thread is between an exit and the next entry: called when host_work_pending() is asked, the last
- * moment at which what they do has to be noticed by a kick alone. NULL: nothing.
+ * What other threads do while a vCPU's thread is between an exit and the next entry. NULL: nothing. At MOMENT_HANDLED an access to an MSR
+ * has just been dealt with; at MOMENT_ENTERING, when host_work_pending() is asked, what they do has to be noticed by a kick alone.
  */
-extern void (*machine_others)(void);
+extern void (*machine_others)(enum machine_moment moment);
 /* What happens while host_block() waits; NULL: nothing, it returns at once. */
 extern void (*machine_blocked)(struct vcpu *v);
 
