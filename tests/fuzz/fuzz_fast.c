@@ -153,16 +153,18 @@ static void look_at_lapic(struct vcpu *v, struct view *w)
 static void look_at_events(struct vcpu *v, struct view *w)
 {
 	struct event_state *ev = &v->ev;
+	/* The CPU has taken what it was given, and the engine does not know yet. */
+	bool through = v->hw.event_given && !(VMCB(v)->c.event_inj & EVENT_VALID);
 
 	w->nmi_pending = ev->nmi_pending + ev->nmi_queued;
 	w->nmi_masked = ev->nmi_masked;
-	w->nmi_injected = ev->nmi_injected;
-	w->exception = ev->exception.pending << 1 | ev->exception.injected;
+	w->nmi_injected = ev->nmi_injected && !through;
+	w->exception = ev->exception.pending << 1 | (ev->exception.injected && !through);
 	if (w->exception) {
 		w->exception_vector = ev->exception.vector;
 		w->exception_error = ev->exception.has_error ? 1ull << 32 | ev->exception.error : 0;
 	}
-	w->interrupt = ev->interrupt.injected ? 0x100u | ev->interrupt.vector : 0;
+	w->interrupt = ev->interrupt.injected && !through ? 0x100u | ev->interrupt.vector : 0;
 	w->extint = ev->extint;
 }
 
