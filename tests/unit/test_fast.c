@@ -540,6 +540,9 @@ static void nothing_is_fast_while_the_end_of_an_nmi_is_watched(void **state)
 	v->hw.nmi_iret = true;
 	v->hw.nmi_iret_rip = vcpu_rip(v);
 	assert_not_fast({ cpuid, 0, 0 });
+	v->hw.nmi_iret = false;
+	v->hw.nmi_singlestep = true;
+	assert_not_fast({ cpuid, 0, 0 });
 }
 
 /* --- Switches. --- */
@@ -983,7 +986,7 @@ static void new_tsc_counts_for_a_lax_timer(void **state)
 	assert_int_equal(host_timer(), machine_now_ns + 10001);
 	/* What was armed for the old TSC is no measure for the new one. */
 	RUN(WRMSR(DEADLINE, 0));
-	msr_set_tsc(v, 0);
+	msr_set_tsc(v, 1ull << 40);
 	RUN(WRMSR(DEADLINE, in_ns(4000)));
 	machine_advance(m, 4001);
 	RUN(TAKE(VECTOR));
