@@ -77,15 +77,31 @@ static bool irq_window_exit(struct vcpu *v)
 	return true;
 }
 
-/* Decides which exits of the entries to come may be dealt with without enabling interrupts, and how many in a row. */
+/*
+ * Decides which exits of the entries to come may be dealt with without enabling interrupts, and how many in a row. A VMM that waits for its
+ * PIC's turn wants a look after each exit.
+ */
 static __always_inline void prepare_fast(struct vcpu *v)
 {
 	bool fast;
 
 	v->mechanisms = host_mechanisms(v->vm);
-	fast = (v->mechanisms & EXEUNT_FAST_PATH) && !v->apic.vapic_gpa && vendor_may_be_fast(v);
+	fast = (v->mechanisms & EXEUNT_FAST_PATH) && !v->apic.vapic_gpa && vendor_may_be_fast(v) &&
+	       !__atomic_load_n(&v->run->request_interrupt_window, __ATOMIC_RELAXED);
 	v->rounds = fast ? EXEUNT_FAST_ROUNDS : 0;
 	vendor_allow_inner(v, fast);
+}
+
+/* All that came up are interrupts; they are offered now. */
+static bool only_interrupts_came(struct vcpu *v, u64 requests)
+{
+	if (requests != 1ull << REQ_EVENT || v->apic.pending_init_sipi || !event_inject_again(v))
+		return false;
+	/*
+	 * Whoever kicked it has made a request first. It may have been this thread (an APIC error), which interrupts nobody: then others
+	 * would take the vCPU for one that is on its way out, and not kick it when they should.
+	 */
+	return __atomic_load_n(&v->mode, __ATOMIC_RELAXED) == IN_GUEST;
 }
 
 /* Whether the guest may be entered again as things are: nobody wants anything that takes interrupts to be on. */
@@ -93,7 +109,7 @@ static __always_inline bool may_enter_again(struct vcpu *v)
 {
 	u64 requests = __atomic_load_n(&v->requests, __ATOMIC_RELAXED);
 
-	if (requests && (requests != 1ull << REQ_EVENT || v->apic.pending_init_sipi || !event_inject_again(v)))
+	if (requests && !only_interrupts_came(v, requests))
 		return false;
 	return !host_work_pending();
 }

@@ -180,10 +180,10 @@ static inline void stats_mmio(struct vcpu_stats *s, bool write, u64 gpa)
 		stats_detail(s, write ? EXEUNT_MMIO_WRITE : EXEUNT_MMIO_READ, gpa >> 12);
 }
 
-/* Who dealt with the exit: the kernel, unless this is said, once. vCPU thread. */
+/* Who dealt with the exit: the kernel, unless this is said. The last word counts: the VMM's, where the fast path's had been said. vCPU thread. */
 static __always_inline void stats_outcome(struct vcpu_stats *s, enum exeunt_outcome outcome)
 {
-	s->key |= EXEUNT_KEY(0, 0, outcome, 0);
+	s->key = (s->key & ~EXEUNT_KEY(0, 0, 3, 0)) | EXEUNT_KEY(0, 0, outcome, 0);
 }
 
 /* @n more, or one more, of what @field of struct exeunt_counters counts. vCPU thread. */

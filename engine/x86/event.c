@@ -236,7 +236,7 @@ bool event_inject_again(struct vcpu *v)
 {
 	if (!event_only_interrupts(v) || v->run->request_interrupt_window || lapic_timer_pending(v))
 		return false;
-	/* A self-IPI may have been offered since the guest was left, and then another interrupt came. */
+	/* One that event_offer_arriving() has offered, another having arrived since: it is in neither IRR nor ISR. */
 	event_settle(v, false);
 	vcpu_take_request(v, REQ_EVENT);
 	offer_interrupt(v);

@@ -23,6 +23,7 @@ static u32 nr_cpuid;
 
 struct machine_cpu machine_cpu;
 void (*machine_blocked)(struct vcpu *v);
+void (*machine_others)(enum machine_moment moment);
 bool machine_accounting_off;
 bool machine_no_memory;
 u32 machine_mechanisms = EXEUNT_MECHANISMS;
@@ -121,8 +122,10 @@ static struct machine_vcpu *next_due(struct machine *m, u64 now)
 void machine_advance(struct machine *m, u64 ns)
 {
 	u64 end = machine_now_ns + ns;
+	bool others = machine_cpu.others;
 	struct machine_vcpu *mv;
 
+	machine_cpu.others = true;
 	while ((mv = next_due(m, end))) {
 		if (mv->timer_deadline > machine_now_ns)
 			machine_now_ns = mv->timer_deadline;
@@ -130,6 +133,7 @@ void machine_advance(struct machine *m, u64 ns)
 		lapic_timer_expired(&mv->vcpu);
 	}
 	machine_now_ns = end;
+	machine_cpu.others = others;
 }
 
 /* --- Memory. --- */
@@ -347,10 +351,15 @@ void host_timer_cancel(struct vcpu *v)
 
 /* --- Threads. --- */
 
+/* As the kernel's: a thread's kick of its own vCPU interrupts nobody, but is noted too. */
 enum exeunt_target host_kick(struct vcpu *v)
 {
+	u32 mode = IN_GUEST;
+
 	__atomic_fetch_add(&machine_of(v)->kicks, 1, __ATOMIC_RELAXED);
-	if (__atomic_load_n(&v->mode, __ATOMIC_RELAXED) == IN_GUEST)
+	if (__atomic_compare_exchange_n(&v->mode, &mode, EXITING_GUEST, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		machine_cpu.kicked |= machine_cpu.others;
+	if (mode != OUTSIDE_GUEST)
 		return EXEUNT_TARGET_RUNNING;
 	if (v->mp_state != KVM_MP_STATE_RUNNABLE)
 		return EXEUNT_TARGET_HALTED;
@@ -368,6 +377,7 @@ void host_block(struct vcpu *v)
 		machine_blocked(v);
 }
 
+void host_relax(void) { machine_now_ns++; }
 bool host_signal_pending(void) { return machine_signal; }
 void host_resched(void) { may_sleep(); }
 
@@ -388,11 +398,31 @@ static void set_off(bool *off, bool now)
 void host_preempt_disable(void) { set_off(&machine_cpu.preempt_off, true); }
 void host_preempt_enable(void) { set_off(&machine_cpu.preempt_off, false); }
 void host_irq_disable(void) { set_off(&machine_cpu.irqs_off, true); }
-void host_irq_enable(void) { set_off(&machine_cpu.irqs_off, false); }
+
+void host_irq_enable(void)
+{
+	set_off(&machine_cpu.irqs_off, false);
+	machine_cpu.irq_enables++;
+	machine_cpu.kicked = false;
+}
+
 void host_xstate_enter(struct vcpu *v) { set_off(&machine_cpu.in_guest_xstate, true); }
 void host_xstate_exit(struct vcpu *v) { set_off(&machine_cpu.in_guest_xstate, false); }
 
-bool host_work_pending(void) { return machine_signal || machine_cpu.work; }
+void machine_moment(enum machine_moment moment)
+{
+	if (!machine_others)
+		return;
+	machine_cpu.others = true;
+	machine_others(moment);
+	machine_cpu.others = false;
+}
+
+bool host_work_pending(void)
+{
+	machine_moment(MOMENT_ENTERING);
+	return machine_signal || machine_cpu.work;
+}
 
 int host_handle_work(struct vcpu *v)
 {

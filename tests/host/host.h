@@ -191,13 +191,17 @@ static inline u64 host_index_mask(u64 i, u64 n)
 
 #define host_index(i, n) ((__typeof__(i))((i) & host_index_mask(i, n)))
 
-#define host_relax()	((void)0)
+/* Who waits for the time makes it pass. */
+void host_relax(void);
 
 #define host_div64(n, d) ((u64)(n) / (u64)(d))
 /* Aborts where the kernel's would raise #DE: when the quotient does not fit. */
 u64 host_muldiv(u64 a, u64 b, u64 c);
 
-/* --- Trace points: the host's to emit; nothing to do here. --- */
+/* --- Trace points: the host's to emit; nothing to do here but to let other threads in. --- */
+
+enum machine_moment { MOMENT_HANDLED, MOMENT_ENTERING };
+void machine_moment(enum machine_moment moment);
 
 static inline bool host_traces_exits(void) { return false; }
 static inline void host_trace_mmio(struct vcpu *v, int type, u32 len, u64 gpa, u64 val) { }
@@ -210,7 +214,7 @@ static inline void host_trace_cpuid(u32 leaf, u32 sub, u32 a, u32 b, u32 c, u32 
 static inline void host_trace_entry(struct vcpu *v) { }
 static inline void host_trace_exit(struct vcpu *v) { }
 static inline void host_trace_page_fault(struct vcpu *v, u64 gpa, u32 error) { }
-static inline void host_trace_msr(bool write, u32 index, u64 value, bool fault) { }
+static inline void host_trace_msr(bool write, u32 index, u64 value, bool fault) { machine_moment(MOMENT_HANDLED); }
 static inline void host_trace_inj_virq(u8 vector) { }
 static inline void host_trace_inj_exception(u8 vector, bool has_error, u32 error, bool again) { }
 static inline void host_trace_cr(u32 cr, u64 value) { }

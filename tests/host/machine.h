@@ -54,6 +54,9 @@ struct machine_cpu {
 	bool svm_off;		/* host_svm_on() answers the opposite */
 	bool work;		/* host_work_pending(), until host_handle_work() has done it */
 	u32 entries;		/* calls of svm_world_switch() */
+	u32 irq_enables;	/* calls of host_irq_enable() */
+	bool others;		/* what runs now is not the vCPU's thread: the guest, another thread, a timer */
+	bool kicked;		/* another thread's kick waits for interrupts to be on: VMRUN exits at once */
 	u32 yields, machine_checks, route_scans, debug_loads;
 	u64 dr[4];		/* the CPU's debug registers, as host_debug_load() left them */
 };
@@ -61,6 +64,11 @@ struct machine_cpu {
 extern struct machine_cpu machine_cpu;
 /* What the CPU does between VMRUN and the exit: changes the VMCB and v->regs as the guest would. */
 extern void (*machine_guest)(struct vcpu *v);
+/*
+ * What other threads do while a vCPU's thread is between an exit and the next entry. NULL: nothing. At MOMENT_HANDLED an access to an MSR
+ * has just been dealt with; at MOMENT_ENTERING, when host_work_pending() is asked, what they do has to be noticed by a kick alone.
+ */
+extern void (*machine_others)(enum machine_moment moment);
 /* What happens while host_block() waits; NULL: nothing, it returns at once. */
 extern void (*machine_blocked)(struct vcpu *v);
 

@@ -81,6 +81,11 @@ static void vmrun(struct vcpu *v)
 {
 	struct vmcb_control *c = &VMCB(v)->c;
 
+	if (!machine_cpu.irqs_off || !machine_cpu.preempt_off || !machine_cpu.in_guest_xstate)
+		abort();
+	/* A vCPU that looks as if it had been kicked is not kicked again: then a kick must be on its way. */
+	if (v->mode == OUTSIDE_GUEST || (v->mode == EXITING_GUEST && !machine_cpu.kicked))
+		abort();
 	machine_cpu.entries++;
 	c->exit_int_info = 0;
 	c->exit_info_1 = c->exit_info_2 = c->next_rip = 0;
@@ -91,15 +96,16 @@ static void vmrun(struct vcpu *v)
 		return;
 	}
 	c->exit_code = SVM_EXIT_INTR;
-	if (machine_guest)
-		machine_guest(v);
+	if (!machine_guest || machine_cpu.kicked)
+		return;
+	machine_cpu.others = true;
+	machine_guest(v);
+	machine_cpu.others = false;
 }
 
 void svm_world_switch(struct vcpu *v, u64 guest_vmcb_pa, u64 host_vmcb_pa, u64 host_spec_ctrl)
 {
-	if (!machine_cpu.irqs_off || !machine_cpu.preempt_off || !machine_cpu.in_guest_xstate)
-		abort();
-	if (guest_vmcb_pa != (uintptr_t)VMCB(v) || v->mode != IN_GUEST)
+	if (guest_vmcb_pa != (uintptr_t)VMCB(v))
 		abort();
 	do
 		vmrun(v);

@@ -61,21 +61,26 @@ static inline struct vcpu *whole_add_vcpu(struct machine *m, u32 id)
 	return v;
 }
 
-/* A machine with one vCPU and, unless @irqchip is false, APICs in the engine. Undone by whole_free(). */
-static inline struct machine *whole_create(u64 mem_size, bool irqchip)
+/* A host without machines. Undone by svm_exit(). */
+static inline void whole_host(void)
 {
-	struct machine *m;
-
 	memset(&machine_cpu, 0, sizeof(machine_cpu));
 	machine_guest = NULL;
 	machine_blocked = NULL;
+	machine_others = NULL;
 	machine_signal = false;
 	machine_spec_ctrl_bits = 7;
 	machine_v_spec_ctrl = false;
 	whole_host_cpuid(WHOLE_SPEC_BITS);
 	if (svm_init())
 		abort();
-	m = machine_create(mem_size);
+}
+
+/* A machine on it with one vCPU and, unless @irqchip is false, APICs in the engine. Undone by whole_free_machine(). */
+static inline struct machine *whole_add_machine(u64 mem_size, bool irqchip)
+{
+	struct machine *m = machine_create(mem_size);
+
 	m->vm.irqchip_split = irqchip;
 	if (npt_create(&m->vm, 4))
 		abort();
@@ -84,13 +89,20 @@ static inline struct machine *whole_create(u64 mem_size, bool irqchip)
 	return m;
 }
 
+/* The host with one such machine. Undone by whole_free(). */
+static inline struct machine *whole_create(u64 mem_size, bool irqchip)
+{
+	whole_host();
+	return whole_add_machine(mem_size, irqchip);
+}
+
 static inline void whole_free_vcpu(struct vcpu *v)
 {
 	vcpu_destroy(v);
 	stats_destroy(v->stats);
 }
 
-static inline void whole_free(struct machine *m)
+static inline void whole_free_machine(struct machine *m)
 {
 	for (u32 i = 0; i < VM_MAX_VCPUS; i++)
 		if (m->vcpus[i])
@@ -99,6 +111,11 @@ static inline void whole_free(struct machine *m)
 	if (m->nr_tables)
 		abort();
 	machine_free(m);
+}
+
+static inline void whole_free(struct machine *m)
+{
+	whole_free_machine(m);
 	svm_exit();
 	machine_clear_cpuid();
 }

@@ -471,6 +471,104 @@ static void freeing_cancels_the_hosts_timer(void **state)
 	assert_int_equal(machine_of(v)->timer_deadline, 0);
 }
 
+/* --- EXEUNT_TIMER_ADVANCE. --- */
+
+#define FIRST_ADVANCE	1000u	/* ns */
+#define MOST_ADVANCE	5000u
+
+/* A TSC deadline in @ns, the host's timer firing before it. */
+static struct vcpu *start_advanced(u64 ns)
+{
+	struct vcpu *v = start(DEADLINE, 0);
+
+	v->mechanisms = EXEUNT_TIMER_ADVANCE;
+	lapic_set_tscdeadline(v, msr_guest_tsc(v) + ns * (MACHINE_TSC_KHZ / 1000000));
+	return v;
+}
+
+static void advanced_deadline_is_delivered_early_and_waited_for(void **state)
+{
+	struct vcpu *v = start_advanced(10000);
+	u64 deadline = machine_now_ns + 10000;
+
+	assert_int_equal(machine_of(v)->timer_deadline, deadline - FIRST_ADVANCE + 1);
+	machine_advance(m, 10000 - FIRST_ADVANCE + 1);
+	lapic_timer_deliver(v);
+	assert_true(in_irr(v, VECTOR));
+	assert_true(v->apic.timer.early_tsc);
+	lapic_timer_wait(v);
+	assert_int_equal(machine_now_ns, deadline);
+	assert_int_equal(v->apic.timer.early_tsc, 0);
+	/* It could have come later. */
+	assert_true(v->apic.timer.advance_ns[0] < FIRST_ADVANCE);
+}
+
+static void late_deadlines_are_advanced_more_but_not_without_end(void **state)
+{
+	struct vcpu *v;
+	u32 before = FIRST_ADVANCE;
+
+	for (unsigned int i = 0; i < 20; i++) {
+		v = start_advanced(100000);
+		machine_advance(m, 100000 + 3000);
+		lapic_timer_deliver(v);
+		lapic_timer_wait(v);
+		assert_true(v->apic.timer.advance_ns[0] > before || v->apic.timer.advance_ns[0] == MOST_ADVANCE);
+		before = v->apic.timer.advance_ns[0];
+		machine_take(v, VECTOR);
+		write_reg(v, LAPIC_EOI, 0);
+	}
+	assert_int_equal(before, MOST_ADVANCE);
+	assert_int_equal(v->apic.timer.advance_ns[1], FIRST_ADVANCE);
+}
+
+static void sleeper_has_an_advance_of_its_own(void **state)
+{
+	struct vcpu *v = start_advanced(100000);
+
+	v->apic.timer.advance_ns[1] = 4000;
+	lapic_timer_tighten(v);
+	assert_int_equal(machine_of(v)->timer_deadline, machine_now_ns + 96001);
+}
+
+static void far_deadline_is_not_programmed_again_for_a_sleeper(void **state)
+{
+	struct vcpu *v = start_advanced(50000000);
+	u32 arms = machine_of(v)->timer_arms;
+
+	lapic_timer_tighten(v);
+	assert_int_equal(machine_of(v)->timer_arms, arms);
+}
+
+static void deadline_whose_time_has_changed_is_not_waited_for(void **state)
+{
+	struct vcpu *v = start_advanced(10000);
+	u64 now;
+
+	machine_advance(m, 10000 - FIRST_ADVANCE + 1);
+	lapic_timer_deliver(v);
+	assert_true(v->apic.timer.early_tsc);
+	v->msr.tsc_offset -= 1ll << 40;
+	now = machine_now_ns;
+	lapic_timer_wait(v);
+	assert_int_equal(machine_now_ns, now);
+	assert_int_equal(v->apic.timer.advance_ns[0], FIRST_ADVANCE);
+}
+
+static void past_and_near_deadlines_are_not_early(void **state)
+{
+	struct vcpu *v = start_advanced(0);
+
+	assert_true(in_irr(v, VECTOR));
+	assert_false(v->apic.timer.early_tsc);
+	machine_take(v, VECTOR);
+	write_reg(v, LAPIC_EOI, 0);
+	/* Nearer than the advance: the host's timer fires at once. */
+	start_advanced(300);
+	assert_false(in_irr(v, VECTOR));
+	assert_int_equal(machine_of(v)->timer_deadline, machine_now_ns + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -507,6 +605,12 @@ int main(void)
 		CASE(deadline_survives_loading_the_registers),
 		CASE(x2apic_timer_is_the_same_timer),
 		CASE(freeing_cancels_the_hosts_timer),
+		CASE(advanced_deadline_is_delivered_early_and_waited_for),
+		CASE(late_deadlines_are_advanced_more_but_not_without_end),
+		CASE(sleeper_has_an_advance_of_its_own),
+		CASE(far_deadline_is_not_programmed_again_for_a_sleeper),
+		CASE(deadline_whose_time_has_changed_is_not_waited_for),
+		CASE(past_and_near_deadlines_are_not_early),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
