@@ -106,7 +106,7 @@ void host_free(void *p);
 void *host_pages_alloc(unsigned int order, u64 *pa);
 void host_pages_free(void *p, unsigned int order);
 
-/* In-kernel doorbells (ioeventfd): true if one took the write. May sleep. */
+/* In-kernel doorbells (ioeventfd): true if one took the write of @len, at most 8, bytes. Any context. */
 bool host_mmio_write(struct vm *vm, u64 gpa, u32 len, const void *data);
 bool host_pio_write(struct vm *vm, u16 port, u32 len, const void *data);
 

@@ -51,10 +51,8 @@ static __always_inline void fast_sync_apic(struct vcpu *v, const bool inner)
 		event_settle_apic(v, !(int_ctl & V_IRQ_BIT), fast_counting(v, inner));
 }
 
-static __always_inline void fast_advance(struct vmcb *vmcb)
+static __always_inline void fast_advance(struct vmcb *vmcb, u64 next)
 {
-	u64 next = vmcb->c.next_rip;
-
 	if (unlikely(!(vmcb->s.cs.attrib & VMCB_CS_LONG)))
 		next = (u32)next;
 	vmcb->s.rip = next;
@@ -113,12 +111,27 @@ static __always_inline bool fast_vmmcall(struct vcpu *v, struct vmcb *vmcb, cons
 	return true;
 }
 
+/* OUT to a doorbell (ioeventfd). EXITINFO1 is 15.10.2's: bit 0 in, 2 string, 4..6 size, 16.. port. */
+static __always_inline bool fast_out(struct vcpu *v, struct vmcb *vmcb, const bool inner)
+{
+	u32 info = vmcb->c.exit_info_1, value = (u32)vmcb->s.rax, size = info >> 4 & 7;
+	u16 port = info >> 16;
+
+	if (inner || (info & 5) || size > 4 || !host_pio_write(v->vm, port, size, &value))
+		return false;
+	host_trace_pio(v, true, port, size, 1, size == 4 ? value : value & ((1u << 8 * size) - 1));
+	if (host_accounting())
+		stats_fast(v->stats, SVM_EXIT_IOIO, EXEUNT_PIO_OUT, port);
+	return true;
+}
+
 /* An exit of a kind that may be simple. The world switch has seen to it that the inner loop is asked about no others. */
 static __always_inline bool fast_kind(const struct vmcb *vmcb, const bool inner)
 {
 	u32 code = vmcb->c.exit_code;
 
-	if (!inner && code != SVM_EXIT_MSR && code != SVM_EXIT_CPUID && code != SVM_EXIT_VMMCALL && code != SVM_EXIT_HLT)
+	if (!inner && code != SVM_EXIT_MSR && code != SVM_EXIT_CPUID && code != SVM_EXIT_VMMCALL && code != SVM_EXIT_HLT &&
+	    code != SVM_EXIT_IOIO)
 		return false;
 	return likely(!(vmcb->c.exit_int_info & EVENT_VALID) && !(vmcb->s.rflags & FLAG_TF));
 }
@@ -130,6 +143,7 @@ static __always_inline bool fast_kind(const struct vmcb *vmcb, const bool inner)
 static __always_inline bool vendor_handle_fast(struct vcpu *v, const bool inner)
 {
 	struct vmcb *vmcb = VMCB(v);
+	u64 next = vmcb->c.next_rip;
 	bool done = false;
 
 	if (!fast_kind(vmcb, inner))
@@ -152,9 +166,13 @@ static __always_inline bool vendor_handle_fast(struct vcpu *v, const bool inner)
 		if (done && fast_counting(v, inner))
 			stats_fast(v->stats, SVM_EXIT_HLT, EXEUNT_PLAIN, 0);
 		break;
+	case SVM_EXIT_IOIO:
+		next = vmcb->c.exit_info_2;
+		done = fast_out(v, vmcb, inner);
+		break;
 	}
 	if (done)
-		fast_advance(vmcb);
+		fast_advance(vmcb, next);
 	return done;
 }
 
