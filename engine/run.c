@@ -3,10 +3,10 @@
  * The run loop: enter the guest, come back, hand the exit to its handler, go round again. Read this first.
  *
  * Kicks. Whoever wants a vCPU's attention writes what it wants (a request bit, an IRR bit) and then calls host_kick(),
- * which reads vcpu->mode and interrupts the vCPU's CPU only if that is IN_GUEST. The vCPU writes IN_GUEST, with interrupts off,
- * and then reads the requests. Both sides have a full barrier between their write and their read, so either the kicker
- * sees IN_GUEST (and its interrupt stays pending until VMRUN, which exits at once) or the vCPU sees the request. Between exits of
- * the fast path mode stays IN_GUEST, so that requests need no barrier there.
+ * which reads vcpu->mode and interrupts the vCPU's CPU only if that is IN_GUEST, which it makes EXITING_GUEST: others need not interrupt it
+ * again. The vCPU writes IN_GUEST, with interrupts off, and then reads the requests. Both sides have a full barrier between their write
+ * and their read, so either the kicker sees that the vCPU may be in the guest (and an interrupt stays pending until VMRUN, which exits at once)
+ * or the vCPU sees the request. Between exits of the fast path nobody writes OUTSIDE_GUEST, so that requests need no barrier there.
  */
 #include "run.h"
 #include "fast.h"		/* svm/ or vmx/, by include path */
@@ -150,7 +150,7 @@ static int enter_once(struct vcpu *v)
 		if (r <= 0 || v->mp_state != KVM_MP_STATE_RUNNABLE)
 			return r;
 	}
-	if (vcpu_take_request(v, REQ_EVENT) || v->run->request_interrupt_window)
+	if (vcpu_take_request(v, REQ_EVENT) || v->run->request_interrupt_window || (v->requests & (1ull << REQ_NMI)))
 		event_inject(v);
 	if (v->apic.vapic_gpa)
 		lapic_sync_to_vapic(v);

@@ -174,6 +174,18 @@ static __always_inline void stats_fast(struct vcpu_stats *s, u32 reason, enum ex
 	s->key = EXEUNT_KEY(reason, kind, EXEUNT_FAST, detail);
 }
 
+/* The inner loop may run until the host is back: whether it counts. Interrupts off. */
+static __always_inline void stats_allow_inner(struct vcpu_stats *s)
+{
+	s->inner_counts = host_accounting();
+}
+
+/* The exit that the inner loop has dealt with last, at @since, is counted by the host when the guest is entered next. */
+static __always_inline void stats_leave_inner(struct vcpu_stats *s, u64 since)
+{
+	s->since = s->inner_counts ? since : STATS_NEVER;
+}
+
 static inline void stats_mmio(struct vcpu_stats *s, bool write, u64 gpa)
 {
 	if (EXEUNT_KEY_KIND(s->key) == EXEUNT_PLAIN)

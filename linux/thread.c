@@ -142,15 +142,20 @@ enum exeunt_target host_kick(struct vcpu *v)
 		swake_up_one(&hv->wait);
 		state = EXEUNT_TARGET_HALTED;
 	}
-	/* Only the first of several kickers interrupts it. */
-	if (READ_ONCE(v->mode) != IN_GUEST || cmpxchg(&v->mode, IN_GUEST, EXITING_GUEST) != IN_GUEST)
-		return READ_ONCE(v->mode) == EXITING_GUEST ? EXEUNT_TARGET_RUNNING : state;
-	rcu_read_lock();
-	thread = pid_task(rcu_dereference(hv->pid), PIDTYPE_PID);
-	if (thread)
-		kick_process(thread);
-	rcu_read_unlock();
-	return EXEUNT_TARGET_RUNNING;
+	/* Only the first of several kickers interrupts it, and the others rely on that: no preemption in between. */
+	preempt_disable();
+	if (READ_ONCE(v->mode) == IN_GUEST && cmpxchg(&v->mode, IN_GUEST, EXITING_GUEST) == IN_GUEST) {
+		rcu_read_lock();
+		thread = pid_task(rcu_dereference(hv->pid), PIDTYPE_PID);
+		if (thread)
+			kick_process(thread);
+		rcu_read_unlock();
+		state = EXEUNT_TARGET_RUNNING;
+	} else if (READ_ONCE(v->mode) == EXITING_GUEST) {
+		state = EXEUNT_TARGET_RUNNING;
+	}
+	preempt_enable();
+	return state;
 }
 
 /* Notes which thread runs the vCPU; a VMM changes that rarely. */
@@ -183,9 +188,13 @@ void host_timer_follow(struct vcpu *v)
 {
 	struct hrtimer *t = &HOST_VCPU(v)->timer;
 
-	/* If it fires just now, on the other CPU, it is not needed here any more. */
-	if (hrtimer_try_to_cancel(t) > 0)
+	int r = hrtimer_try_to_cancel(t);
+
+	if (r > 0)
 		hrtimer_start_expires(t, HRTIMER_MODE_ABS_PINNED_HARD);
+	/* It fires just now, on the other CPU: if it were armed again meanwhile, it would stay there. */
+	else if (r < 0)
+		vcpu_request(v, REQ_TIMER_FOLLOW);
 }
 
 void host_timer_cancel(struct vcpu *v)

@@ -234,11 +234,18 @@ void event_inject(struct vcpu *v)
 
 bool event_inject_again(struct vcpu *v)
 {
-	if (!event_only_interrupts(v) || v->run->request_interrupt_window || lapic_timer_pending(v))
-		return false;
-	/* One that event_offer_arriving() has offered, another having arrived since: it is in neither IRR nor ISR. */
+	/*
+	 * One that event_offer_arriving() has offered, another having arrived since: it is in neither IRR nor ISR. First, for it asks for a
+	 * look itself.
+	 */
 	event_settle(v, false);
+	/* Then the request is taken, and only then one looks: what comes in between asks again. */
 	vcpu_take_request(v, REQ_EVENT);
+	if (!event_only_interrupts(v) || v->run->request_interrupt_window || lapic_timer_pending(v) ||
+	    __atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->apic.pending_init_sipi) {
+		vcpu_request(v, REQ_EVENT);
+		return false;
+	}
 	offer_interrupt(v);
 	vendor_update_tpr(v);
 	return true;

@@ -33,9 +33,7 @@ static __always_inline bool fast_write_is_slow(u32 index)
 	       index == SLOW_WALL_CLOCK || index == SLOW_SYSTEM_TIME;
 }
 
-/* Bits of the ICR: delivery mode, destination mode, busy, assert, level, shorthand; and what may be set in an IPI to the sender. */
-#define FAST_ICR_MODE		(7u << 8)
-#define FAST_ICR_LOGICAL	(1u << 11)
+/* Bits of the ICR: assert, shorthand; and what may be set in an IPI to the sender. */
 #define FAST_ICR_ASSERT		(1u << 14)
 #define FAST_ICR_SHORTHAND	(3u << 18)
 #define FAST_ICR_SELF		(1u << 18)
@@ -219,9 +217,9 @@ static __always_inline bool fast_cpuid(struct vcpu *v, u64 *rax, const bool inne
 }
 
 /* HLT with an interrupt that the guest will take: it need not wait. */
-static __always_inline bool fast_halt(struct vcpu *v, const bool inner)
+static __always_inline bool fast_halt(struct vcpu *v)
 {
-	if (inner || !(vcpu_rflags(v) & FLAG_IF) || lapic_pending_vector(v) < 0)
+	if (!(vcpu_rflags(v) & FLAG_IF) || lapic_pending_vector(v) < 0)
 		return false;
 	vcpu_request(v, REQ_EVENT);
 	return true;

@@ -133,11 +133,11 @@ void lapic_reset(struct vcpu *v, bool init);
  * transition that the architecture forbids or x2APIC without its CPUID bit. vCPU thread.
  */
 int lapic_set_base(struct vcpu *v, u64 value, bool host);
-static inline bool lapic_hw_enabled(const struct lapic *a)
+static __always_inline bool lapic_hw_enabled(const struct lapic *a)
 {
 	return __atomic_load_n(&a->base, __ATOMIC_RELAXED) & APIC_BASE_ENABLE_BIT;
 }
-static inline bool lapic_x2apic(const struct lapic *a)
+static __always_inline bool lapic_x2apic(const struct lapic *a)
 {
 	return !(~__atomic_load_n(&a->base, __ATOMIC_RELAXED) &
 		 (APIC_BASE_ENABLE_BIT | APIC_BASE_X2APIC_BIT));
@@ -261,15 +261,15 @@ void lapic_sync_from_vapic(struct vcpu *v);
 /*
  * --- Between lapic.c and lapic_timer.c. ---
  */
-static inline u32 lapic_reg(const struct lapic *a, u32 reg)
+static __always_inline u32 lapic_reg(const struct lapic *a, u32 reg)
 {
 	return __atomic_load_n(&a->regs[reg / 4], __ATOMIC_RELAXED);
 }
-static inline void lapic_set_reg(struct lapic *a, u32 reg, u32 value)
+static __always_inline void lapic_set_reg(struct lapic *a, u32 reg, u32 value)
 {
 	__atomic_store_n(&a->regs[reg / 4], value, __ATOMIC_RELAXED);
 }
-static inline u8 lapic_tpr(const struct lapic *a)
+static __always_inline u8 lapic_tpr(const struct lapic *a)
 {
 	return lapic_reg(a, LAPIC_TPR);
 }

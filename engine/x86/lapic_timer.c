@@ -24,6 +24,7 @@
 #define MAX_ADVANCE_NS		5000
 #define FIRST_ADVANCE_NS	1000
 #define ADVANCE_STEP		4
+#define MAX_WRONG_NS		(2 * MAX_ADVANCE_NS)
 
 /* One-shot or periodic. Mode 3 is reserved: nothing counts. */
 static bool counts(enum lapic_timer_mode mode)
@@ -139,8 +140,9 @@ static void program_deadline(struct vcpu *v, u64 tsc, bool asleep)
 	struct lapic_timer *t = &v->apic.timer;
 	u64 delta = min(t->tscdeadline - tsc, (u64)MAX_TSC_DELTA), early = min(advance_ticks(v, asleep), delta);
 
-	t->asleep = asleep;
 	program(v, host_now_ns() + host_muldiv(delta - early, 1000000, rate_khz(v)) + 1, tsc + delta - early, !asleep && is_lazy(v));
+	if (!t->lax)
+		t->asleep = asleep;
 }
 
 /* The deadline is reached, or about to be. */
@@ -158,7 +160,7 @@ static void deadline_expired(struct vcpu *v)
 	struct lapic_timer *t = &v->apic.timer;
 	u64 tsc = msr_guest_tsc(v);
 
-	if (t->tscdeadline <= tsc + advance_ticks(v, t->asleep))
+	if (t->tscdeadline <= tsc || t->tscdeadline - tsc <= advance_ticks(v, t->asleep))
 		deadline_fire(v, t->tscdeadline);
 	else
 		program_deadline(v, tsc, false);
@@ -182,8 +184,8 @@ void lapic_timer_wait(struct vcpu *v)
 
 	t->early_tsc = 0;
 	off = tsc > deadline ? tsc - deadline : deadline - tsc;
-	/* Only if the guest's TSC has been changed meanwhile, or the thread was away. */
-	if (off > rate_khz(v))
+	/* Something came in between: the thread was away. */
+	if (off > host_muldiv(MAX_WRONG_NS, rate_khz(v), 1000000))
 		return;
 	adapt(t, tsc > deadline, host_muldiv(off, 1000000, rate_khz(v)));
 	while ((s64)(deadline - tsc) > 0) {
@@ -305,7 +307,7 @@ void lapic_timer_rearm(struct vcpu *v)
 {
 	struct lapic_timer *t = &v->apic.timer;
 
-	t->armed_tsc = 0;
+	t->armed_tsc = t->early_tsc = 0;
 	if (!t->tscdeadline)
 		return;
 	cancel(v);

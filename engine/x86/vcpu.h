@@ -70,7 +70,7 @@ struct vcpu {
 bool vcpu_xcr0_valid(struct vcpu *v, u64 xcr0);
 
 /* Sets a request; the caller kicks the vCPU if it must notice soon. Any context. */
-static inline void vcpu_request(struct vcpu *v, enum vcpu_request r)
+static __always_inline void vcpu_request(struct vcpu *v, enum vcpu_request r)
 {
 	__atomic_fetch_or(&v->requests, 1ull << r, __ATOMIC_RELEASE);
 }

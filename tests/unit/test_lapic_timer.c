@@ -555,6 +555,17 @@ static void deadline_whose_time_has_changed_is_not_waited_for(void **state)
 	assert_int_equal(v->apic.timer.advance_ns[0], FIRST_ADVANCE);
 }
 
+static void new_tsc_is_not_waited_for_either(void **state)
+{
+	struct vcpu *v = start_advanced(10000);
+
+	machine_advance(m, 10000 - FIRST_ADVANCE + 1);
+	lapic_timer_deliver(v);
+	assert_true(v->apic.timer.early_tsc);
+	lapic_timer_rearm(v);
+	assert_false(v->apic.timer.early_tsc);
+}
+
 static void past_and_near_deadlines_are_not_early(void **state)
 {
 	struct vcpu *v = start_advanced(0);
@@ -610,6 +621,7 @@ int main(void)
 		CASE(sleeper_has_an_advance_of_its_own),
 		CASE(far_deadline_is_not_programmed_again_for_a_sleeper),
 		CASE(deadline_whose_time_has_changed_is_not_waited_for),
+		CASE(new_tsc_is_not_waited_for_either),
 		CASE(past_and_near_deadlines_are_not_early),
 	};
 

@@ -28,7 +28,7 @@ static __always_inline void vendor_allow_inner(struct vcpu *v, bool fast)
 {
 	v->hw.inner = fast && (v->mechanisms & EXEUNT_INNER_LOOP) && !host_traces_exits() &&
 		      (svm.v_spec_ctrl || (!v->hw.spec_ctrl_passed && v->hw.spec_ctrl == host_spec_ctrl()));
-	v->stats->inner_counts = host_accounting();
+	stats_allow_inner(v->stats);
 }
 
 /* The inner loop dealt with the exit that has ended it, and has noted it for the accounting. */
@@ -162,8 +162,9 @@ static __always_inline bool vendor_handle_fast(struct vcpu *v, const bool inner)
 		done = fast_vmmcall(v, vmcb, inner);
 		break;
 	case SVM_EXIT_HLT:
-		done = fast_halt(v, inner);
-		if (done && fast_counting(v, inner))
+		/* Not known to the inner loop. */
+		done = !inner && fast_halt(v);
+		if (done && host_accounting())
 			stats_fast(v->stats, SVM_EXIT_HLT, EXEUNT_PLAIN, 0);
 		break;
 	case SVM_EXIT_IOIO:

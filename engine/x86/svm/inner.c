@@ -12,12 +12,6 @@
  */
 #include "x86/svm/fast.h"
 
-/* The exit that the loop has dealt with last is counted when the guest is entered next, by the host. */
-static __always_inline void leave_count(struct vcpu_stats *s, u64 since)
-{
-	s->since = s->inner_counts ? since : STATS_NEVER;
-}
-
 host_noinstr bool svm_inner(struct vcpu *v)
 {
 	struct vcpu_stats *s = v->stats;
@@ -30,7 +24,7 @@ host_noinstr bool svm_inner(struct vcpu *v)
 		return false;
 	if (unlikely(!--v->rounds || __atomic_load_n(&v->requests, __ATOMIC_RELAXED)) ||
 	    (s->inner_counts && unlikely(!stats_count(s, host_tsc() - since)))) {
-		leave_count(s, since);
+		stats_leave_inner(s, since);
 		v->hw.inner_handled = true;
 		return false;
 	}
