@@ -44,6 +44,33 @@ faulted:
 	return EXEC_RESUME;
 }
 
+/*
+ * The CPU was about to make this access when it exited: it is permitted, accessed and dirty bits are set, and the address is
+ * translated. Instructions with two operands in memory access them differently, so that the kind of access tells them apart.
+ */
+static bool is_translated(const struct exec *x, u64 linear, u32 size, unsigned int access)
+{
+	const struct emul *e = &x->v->emul;
+	u32 in_page = linear & (GUEST_PAGE_SIZE - 1);
+
+	return e->translated && e->operand.write == (access == GVA_WRITE) &&
+	       in_page == (e->operand.gpa & (GUEST_PAGE_SIZE - 1)) && in_page + size <= GUEST_PAGE_SIZE;
+}
+
+enum exec_result exec_resolve_modrm(struct exec *x, u32 size, unsigned int access, struct mem_ref *ref)
+{
+	u64 offset = exec_offset(x), linear;
+	struct guest_fault fault;
+
+	if (seg_to_linear(x->v, x->in->seg, offset, size, access, &linear, &fault) ||
+	    !is_translated(x, linear, size, access))
+		return exec_resolve(x, x->in->seg, offset, size, access, ref);
+	ref->gpa[0] = x->v->emul.operand.gpa;
+	ref->len[0] = size;
+	ref->len[1] = 0;
+	return EXEC_DONE;
+}
+
 static bool is_apic_page(struct vcpu *v, u64 gpa)
 {
 	return v->apic.present && lapic_hw_enabled(&v->apic) &&
