@@ -91,6 +91,7 @@ struct host_page {
 	u64 pfn;		/* of @gfn itself */
 	bool writable;
 	bool large;		/* the whole aligned 2 MiB around gfn is contiguous, in one slot, and mapped by one large host entry */
+	bool logged;		/* host_mark_dirty() is needed; when that changes, host_mmu_retry() says so */
 	u64 hva, seq;		/* for host_mmu_retry() */
 };
 /*

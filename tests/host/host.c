@@ -231,6 +231,7 @@ int host_gfn_to_page(struct vm *vm, u64 gfn, bool write, struct host_page *page)
 		return -EROFS;
 	page->pfn = gfn + m->pfn_offset;
 	page->large = m->large_pages && large_around(m, gfn);
+	page->logged = !m->unlogged;
 	page->seq = m->seq;
 	if (m->notifier_races) {
 		m->notifier_races--;

@@ -98,6 +98,7 @@ struct host_page {
 	u64 pfn;
 	bool writable;
 	bool large;
+	bool logged;
 	u64 hva, seq;
 };
 int host_gfn_to_page(struct vm *vm, u64 gfn, bool write, struct host_page *page);
