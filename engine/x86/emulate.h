@@ -75,7 +75,7 @@ struct emul {
 	u8 nr_reads;		/* MMIO reads that the VMM has answered for this instruction */
 	u8 nr_writes, next_write;
 	struct mmio_fragment reads[EMUL_MAX_FRAGMENTS];
-	struct mmio_fragment writes[EMUL_MAX_FRAGMENTS];
+	struct mmio_fragment writes[EMUL_MAX_FRAGMENTS];	/* a run notes its stores here; nr_writes are left for the VMM */
 	/* The port I/O that waits, or whose string operand waits for an MMIO read. */
 	struct {
 		bool string;	/* INS or OUTS, permission checked by the CPU's exit */

@@ -26,8 +26,7 @@ struct exec {
 	u64 rip;		/* where execution goes on */
 	bool again;		/* a repeated string instruction has elements left */
 	u8 next_read;		/* the answered reads that this run has used */
-	u8 nr_stores;
-	struct mmio_fragment stores[EMUL_MAX_FRAGMENTS];
+	u8 nr_stores;		/* in emul.writes, as yet noted only */
 };
 
 /* --- emulate_mem.c: memory operands. --- */

@@ -304,36 +304,45 @@ static int segment_fault(unsigned int seg, struct guest_fault *fault)
 	return -EFAULT;
 }
 
+static noinline u64 segment_base(struct vcpu *v, unsigned int seg)
+{
+	struct kvm_segment s;
+
+	vcpu_get_segment(v, seg, &s);
+	return s.base;
+}
+
 static int linear64(struct vcpu *v, unsigned int seg, u64 offset, u32 size, u64 *linear,
 		    struct guest_fault *fault)
 {
-	u64 base = 0;
-
-	if (seg == SEG_FS || seg == SEG_GS) {
-		struct kvm_segment s;
-
-		vcpu_get_segment(v, seg, &s);
-		base = s.base;
-	}
-	*linear = base + offset;
+	*linear = offset;
+	if (seg == SEG_FS || seg == SEG_GS)
+		*linear += segment_base(v, seg);
 	if (!gva_canonical(v, *linear) || !gva_canonical(v, *linear + size - 1))
 		return segment_fault(seg, fault);
+	return 0;
+}
+
+/* Apart from the 64-bit case, which has no use for the descriptor. */
+static noinline int linear32(struct vcpu *v, unsigned int seg, u64 offset, u32 size, unsigned int access,
+			     u64 *linear, struct guest_fault *fault)
+{
+	bool typed = (vcpu_cr0(v) & CR0_PE_BIT) && !(vcpu_rflags(v) & FLAG_VM);
+	struct kvm_segment s;
+
+	vcpu_get_segment(v, seg, &s);
+	if ((typed && !segment_allows(&s, access)) || !within_limit(&s, offset, size))
+		return segment_fault(seg, fault);
+	*linear = (s.base + offset) & 0xffffffffull;
 	return 0;
 }
 
 int seg_to_linear(struct vcpu *v, unsigned int seg, u64 offset, u32 size, unsigned int access,
 		  u64 *linear, struct guest_fault *fault)
 {
-	bool typed = (vcpu_cr0(v) & CR0_PE_BIT) && !(vcpu_rflags(v) & FLAG_VM);
-	struct kvm_segment s;
-
 	if (vcpu_is_64bit(v))
 		return linear64(v, seg, offset, size, linear, fault);
-	vcpu_get_segment(v, seg, &s);
-	if ((typed && !segment_allows(&s, access)) || !within_limit(&s, offset, size))
-		return segment_fault(seg, fault);
-	*linear = (s.base + offset) & 0xffffffffull;
-	return 0;
+	return linear32(v, seg, offset, size, access, linear, fault);
 }
 
 void gva_inject_fault(struct vcpu *v, const struct guest_fault *fault)

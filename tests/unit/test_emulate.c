@@ -553,10 +553,9 @@ static void compare_sample(struct sample *s, const struct spec *spec, bool mmio0
 	assert_int_equal(host_guest_write(&g.m->vm, CODE_GPA, s->bytes, s->length), 0);
 	memcpy(g.v->regs, s->regs, sizeof(s->regs));
 	vcpu_set_rflags(g.v, s->flags);
-	operand.gpa = s->offset < 0x1000 ? (mmio0 ? MMIO_GPA(0) : RAM_GPA(0)) + s->offset :
-					   (mmio1 ? MMIO_GPA(1) : RAM_GPA(1)) + s->offset - 0x1000;
+	operand.gpa = s->offset < 0x1000 ? MMIO_GPA(0) + s->offset : MMIO_GPA(1) + s->offset - 0x1000;
 	operand.write = rnd(2);
-	cpu_says = s->offset != ~0ull && rnd(4) ? &operand : NULL;
+	cpu_says = s->offset != ~0ull && (s->offset < 0x1000 ? mmio0 : mmio1) && rnd(4) ? &operand : NULL;
 	if (emulate_all() != RESUME || g.v->ev.exception.pending ||
 	    vcpu_rip(g.v) != CODE + s->length)
 		report(s, "not executed");
@@ -836,6 +835,23 @@ static void test_rom_write_is_mmio(void **state)
 	assert_int_equal(emulate_complete(g.v), RESUME);
 	assert_done(n);
 	assert_int_equal(guest_peek(&g, RAM_GPA(0) + 7, 1), 0);
+}
+
+/* The CPU has said that it may not write there; reading it may. */
+static void test_rom_update_reads_rom(void **state)
+{
+	struct emul_operand operand = { .gpa = RAM_GPA(0) + 7, .write = true };
+	unsigned int n = put_code("800b02"); /* orb $2,(%rbx) */
+
+	guest_ready(GUEST_LONG, false, false);
+	guest_poke(&g, RAM_GPA(0) + 7, 0x40, 1);
+	g.m->ro_start = RAM_GPA(0);
+	g.m->ro_end = RAM_GPA(0) + 4096;
+	g.v->regs[R_BX] = DATA + 7;
+	assert_int_equal(emulate_mmio(g.v, &operand), EXIT_TO_USER);
+	assert_mmio(RAM_GPA(0) + 7, 1, true);
+	assert_int_equal(g.v->run->mmio.data[0], 0x42);
+	assert_done(n);
 }
 
 static void test_doorbell(void **state)
@@ -1577,6 +1593,7 @@ int main(void)
 		CASE(crossing_update),
 		CASE(answer_for_another_place),
 		CASE(cpu_translates),
+		CASE(rom_update_reads_rom),
 		CASE(cpu_translates_stack),
 		CASE(cpu_translates_within_limit),
 		CASE(code_replaced),
