@@ -224,6 +224,16 @@ static int run(struct vcpu *v, const struct insn *in)
 	return RESUME;
 }
 
+/* The instruction that faulted, as the CPU fetched it. False: it has to be fetched here, with what exceptions that may raise. */
+static bool take_fault_code(struct vcpu *v)
+{
+	struct emul_code *c = &v->emul.code;
+
+	*c = (struct emul_code){ .nr = vcpu_fault_code_len(v) };
+	memcpy(c->bytes, vcpu_fault_code(v), c->nr);
+	return c->nr && !decode(v);
+}
+
 int emulate_mmio(struct vcpu *v, const struct emul_operand *operand)
 {
 	struct emul *e = &v->emul;
@@ -234,7 +244,7 @@ int emulate_mmio(struct vcpu *v, const struct emul_operand *operand)
 		e->translated = true;
 		e->operand = *operand;
 	}
-	r = emulate_fetch(v);
+	r = operand && take_fault_code(v) ? 0 : emulate_fetch(v);
 	if (r == -EFAULT)
 		return RESUME;
 	if (r)

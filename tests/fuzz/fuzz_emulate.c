@@ -175,6 +175,10 @@ static int act(struct vcpu *v)
 		return emulate_mmio(v, NULL);
 	operand.gpa = take_address();
 	operand.write = what & 1;
+	svm.decode_assists = size == 4;
+	VMCB(v)->c.insn_len = take(1);
+	for (unsigned int i = 0; i < sizeof(VMCB(v)->c.insn_bytes); i++)
+		VMCB(v)->c.insn_bytes[i] = take(1);
 	return emulate_mmio(v, &operand);
 }
 

@@ -741,6 +741,34 @@ static void test_cpu_translates_stack(void **state)
 	assert_mmio(MMIO_GPA(0) + 0x20, 8, true);
 }
 
+/* Bytes that the CPU gives are the instruction, whatever is in memory now; unless they do not suffice, or it says nothing of a fault on data. */
+static void test_cpu_gives_code(void **state)
+{
+	struct emul_operand operand = { .gpa = MMIO_GPA(0) };
+	struct vmcb_control *c = &VMCB(g.v)->c;
+
+	put_code("8b4304"); /* mov 4(%rbx),%eax */
+	g.v->regs[R_BX] = DATA;
+	memcpy(c->insn_bytes, "\x8a\x03\x90\x90", 4); /* mov (%rbx),%al */
+	c->insn_len = 4;
+	assert_int_equal(emulate_mmio(g.v, &operand), EXIT_TO_USER); /* not with this CPU */
+	assert_mmio(MMIO_GPA(0) + 4, 4, false);
+	svm.decode_assists = true;
+	assert_int_equal(emulate_mmio(g.v, &operand), EXIT_TO_USER);
+	assert_mmio(MMIO_GPA(0), 1, false);
+	serve_mmio();
+	assert_int_equal(emulate_complete(g.v), RESUME);
+	assert_done(2);
+	VMCB(g.v)->s.rip = CODE;
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
+	assert_mmio(MMIO_GPA(0) + 4, 4, false);
+	for (c->insn_len = 0; c->insn_len < 2; c->insn_len++) {
+		assert_int_equal(emulate_mmio(g.v, &operand), EXIT_TO_USER);
+		assert_mmio(MMIO_GPA(0) + 4, 4, false);
+	}
+	svm.decode_assists = false;
+}
+
 /* A translation does not go past a segment's limit. */
 static void test_cpu_translates_within_limit(void **state)
 {
@@ -1593,6 +1621,7 @@ int main(void)
 		CASE(crossing_update),
 		CASE(answer_for_another_place),
 		CASE(cpu_translates),
+		CASE(cpu_gives_code),
 		CASE(rom_update_reads_rom),
 		CASE(cpu_translates_stack),
 		CASE(cpu_translates_within_limit),
