@@ -42,6 +42,7 @@
 
 struct vm;
 struct vcpu;
+struct memslot;
 
 #define HOST_WORK_FLAGS	XFER_TO_GUEST_MODE_WORK
 
@@ -70,6 +71,18 @@ u32 host_mechanisms(const struct vm *vm);
  */
 int host_guest_read(struct vm *vm, u64 gpa, void *data, u32 len);
 int host_guest_write(struct vm *vm, u64 gpa, const void *data, u32 len);
+/*
+ * The same for entries of tables, one after another: the slots stay as they are from begin to end, and the one used last is looked at
+ * first. An entry has 4 or 8 bytes and is naturally aligned, and is read as one; *@value is set if 0 is returned. May sleep.
+ */
+struct host_reader {
+	struct vm *vm;
+	const struct memslot *slot;	/* used last, or NULL */
+	int srcu;
+};
+void host_reader_begin(struct host_reader *r, struct vm *vm);
+int host_reader_get(struct host_reader *r, u64 gpa, u32 size, u64 *value);
+void host_reader_end(struct host_reader *r);
 /* Atomic compare-and-exchange of 4 or 8 bytes, naturally aligned. 0 exchanged; 1 the value was another; -EFAULT. May sleep. */
 int host_guest_cmpxchg(struct vm *vm, u64 gpa, u64 old, u64 new, u32 len);
 
@@ -78,6 +91,7 @@ struct host_page {
 	u64 pfn;		/* of @gfn itself */
 	bool writable;
 	bool large;		/* the whole aligned 2 MiB around gfn is contiguous, in one slot, and mapped by one large host entry */
+	bool logged;		/* host_mark_dirty() is needed; when that changes, host_mmu_retry() says so */
 	u64 hva, seq;		/* for host_mmu_retry() */
 };
 /*

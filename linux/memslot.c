@@ -331,6 +331,41 @@ void host_mark_dirty(struct vm *vm, u64 gfn)
 
 /* --- Guest memory for the engine. --- */
 
+/* One value of a usual size. 0, -EFAULT, or 1: @len is no such size. */
+static int read_value(void *data, const void __user *p, u32 len)
+{
+	switch (len) {
+	case 1: return __get_user(*(u8 *)data, (const u8 __user *)p);
+	case 2: return __get_user(*(u16 *)data, (const u16 __user *)p);
+	case 4: return __get_user(*(u32 *)data, (const u32 __user *)p);
+	case 8: return __get_user(*(u64 *)data, (const u64 __user *)p);
+	}
+	return 1;
+}
+
+/* 9 to 15 bytes, an instruction's: two values that overlap. */
+static int read_instruction(void *data, const void __user *p, u32 len)
+{
+	u32 second = len - sizeof(u64);
+	u64 first;
+
+	if (__get_user(first, (const u64 __user *)p) || __get_user(*(u64 *)(data + second), (const u64 __user *)(p + second)))
+		return -EFAULT;
+	memcpy(data, &first, sizeof(first));
+	return 0;
+}
+
+static int read_user(void *data, const void __user *p, u32 len)
+{
+	int r = read_value(data, p, len);
+
+	if (r <= 0)
+		return r;
+	if (len > sizeof(u64) && len < 2 * sizeof(u64))
+		return read_instruction(data, p, len);
+	return __copy_from_user(data, p, len) ? -EFAULT : 0;
+}
+
 /* One page's part of an access. */
 static int access_page(struct host_vm *hvm, u64 gpa, void *data, u32 len, bool write)
 {
@@ -341,7 +376,7 @@ static int access_page(struct host_vm *hvm, u64 gpa, void *data, u32 len, bool w
 		return -EFAULT;
 	p = (void __user *)(memslot_hva(s, gpa >> PAGE_SHIFT) + offset_in_page(gpa));
 	if (!write)
-		return __copy_from_user(data, p, len) ? -EFAULT : 0;
+		return read_user(data, p, len);
 	if (__copy_to_user(p, data, len))
 		return -EFAULT;
 	mark_dirty(s, gpa >> PAGE_SHIFT);
@@ -369,6 +404,33 @@ static int access_guest(struct vm *vm, u64 gpa, void *data, u32 len, bool write)
 int host_guest_read(struct vm *vm, u64 gpa, void *data, u32 len)
 {
 	return access_guest(vm, gpa, data, len, false);
+}
+
+void host_reader_begin(struct host_reader *r, struct vm *vm)
+{
+	r->vm = vm;
+	r->slot = NULL;
+	r->srcu = srcu_read_lock(&HOST_VM(vm)->srcu);
+}
+
+void host_reader_end(struct host_reader *r)
+{
+	srcu_read_unlock(&HOST_VM(r->vm)->srcu, r->srcu);
+}
+
+int host_reader_get(struct host_reader *r, u64 gpa, u32 size, u64 *value)
+{
+	u64 gfn = gpa >> PAGE_SHIFT;
+	const void __user *p;
+
+	if (!r->slot || !memslot_has(r->slot, gfn)) {
+		r->slot = memslot_find(HOST_VM(r->vm), gfn);
+		if (!r->slot)
+			return -EFAULT;
+	}
+	p = (const void __user *)(memslot_hva(r->slot, gfn) + (offset_in_page(gpa) & ~(size - 1)));
+	*value = 0;
+	return read_value(value, p, size) ? -EFAULT : 0;
 }
 
 int host_guest_write(struct vm *vm, u64 gpa, const void *data, u32 len)

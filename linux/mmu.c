@@ -146,15 +146,54 @@ static bool slot_allows_large(const struct memslot *s, u64 gfn)
 	return !((s->hva >> PAGE_SHIFT ^ s->base_gfn) & 511);
 }
 
-static int pin_page(unsigned long hva, bool write, struct page **p, bool *writable)
+/*
+ * What a fault for reading maps there can be written, because the page is nobody's private copy and the kernel does not wait to see
+ * the first write of it (for a file system that keeps its own account of that).
+ */
+static bool reading_maps_writable(const struct vm_area_struct *vma)
+{
+	const unsigned long needs = VM_SHARED | VM_READ | VM_WRITE;
+
+	return (vma->vm_flags & needs) == needs && pgprot_val(vma->vm_page_prot) & _PAGE_RW;
+}
+
+/*
+ * The VMM's own fault at @hva, without the two walks of its tables that get_user_pages() adds. Memory that is shared (a memfd, tmpfs,
+ * hugetlbfs) is faulted in for reading, because the kernel then maps the pages around it that it has already, and the guest's next
+ * faults find them mapped. An attempt: it does not wait for a lock or a page. True if the page, if it is there, can be written.
+ */
+static bool fault_in(struct mm_struct *mm, unsigned long hva, bool write)
+{
+	unsigned int flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT;
+	bool writable = write;
+	struct vm_area_struct *vma;
+
+	if (!mmap_read_trylock(mm))
+		return writable;
+	vma = vma_lookup(mm, hva);
+	if (vma && (vma->vm_flags & (write ? VM_WRITE : VM_READ)) && !(vma->vm_flags & (VM_IO | VM_PFNMAP))) {
+		if (reading_maps_writable(vma))
+			writable = true;
+		else if (write)
+			flags |= FAULT_FLAG_WRITE;
+		handle_mm_fault(vma, hva, flags, NULL);
+	}
+	mmap_read_unlock(mm);
+	return writable;
+}
+
+static int pin_page(struct mm_struct *mm, unsigned long hva, bool write, struct page **p, bool *writable)
 {
 	long r;
 
 	/* A page that is writable already is mapped so at once: the guest writes most of what it reads. */
-	if (get_user_pages_fast_only(hva, 1, FOLL_WRITE, p) == 1) {
-		*writable = true;
+	*writable = true;
+	if (get_user_pages_fast_only(hva, 1, FOLL_WRITE, p) == 1)
 		return 0;
-	}
+	*writable = fault_in(mm, hva, write);
+	if (get_user_pages_fast_only(hva, 1, *writable ? FOLL_WRITE : 0, p) == 1)
+		return 0;
+	/* All that takes longer, and what fails. */
 	r = get_user_pages_unlocked(hva, 1, p, FOLL_HWPOISON | (write ? FOLL_WRITE : 0));
 	*writable = write;
 	if (r == 1)
@@ -165,7 +204,7 @@ static int pin_page(unsigned long hva, bool write, struct page **p, bool *writab
 int host_gfn_to_page(struct vm *vm, u64 gfn, bool write, struct host_page *page)
 {
 	struct host_vm *hvm = HOST_VM(vm);
-	bool readonly, large, logging;
+	bool readonly, large;
 	struct memslot *s;
 	unsigned long hva;
 	struct page *p;
@@ -180,19 +219,19 @@ int host_gfn_to_page(struct vm *vm, u64 gfn, bool write, struct host_page *page)
 		return -ENOENT;
 	}
 	readonly = s->flags & KVM_MEM_READONLY;
-	logging = s->flags & KVM_MEM_LOG_DIRTY_PAGES;
+	page->logged = s->flags & KVM_MEM_LOG_DIRTY_PAGES;
 	hva = memslot_hva(s, gfn);
 	page->hva = hva;
 	large = slot_allows_large(s, gfn);
 	srcu_read_unlock(&hvm->srcu, idx);
 	if (readonly && write)
 		return -EROFS;
-	r = pin_page(hva, write, &p, &page->writable);
+	r = pin_page(hvm->mm, hva, write, &p, &page->writable);
 	if (r)
 		return r;
 	page->pfn = page_to_pfn(p);
 	/* A clean page under logging is mapped read-only until the guest writes it. */
-	if (readonly || (logging && !write))
+	if (readonly || (page->logged && !write))
 		page->writable = false;
 	page->large = large && PageTransCompound(p) && host_maps_large(hvm->mm, hva);
 	/* The guest's writes never reach the host's page-table entry. Whatever cleans the page again revokes the mapping first. */

@@ -53,7 +53,7 @@ static __always_inline bool host_traces_exits(void)
 #define host_trace_hypercall(nr, a0, a1, a2, a3) \
 	WHEN_ON(kvm_hypercall, nr, a0, a1, a2, a3)
 #define host_trace_emulate(v, failed) \
-	WHEN_ON(kvm_emulate_insn, vcpu_rip(v), (u32)VMCB(v)->s.cs.base, (v)->emul.nr_bytes, (v)->emul.bytes, \
+	WHEN_ON(kvm_emulate_insn, vcpu_rip(v), (u32)VMCB(v)->s.cs.base, (v)->emul.code.nr, (v)->emul.code.bytes, \
 			       vcpu_is_64bit(v) ? 9 : vcpu_cs_is_32bit(v) ? 5 : vcpu_cr0(v) & 1, failed)
 
 #endif

@@ -11,6 +11,7 @@
 #include <linux/kref.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/nospec.h>
 #include <linux/preempt.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
@@ -123,7 +124,12 @@ int vm_ioctl_set_memory(struct host_vm *hvm, const struct kvm_userspace_memory_r
 int vm_ioctl_get_dirty_log(struct host_vm *hvm, const struct kvm_dirty_log *log);
 /* The slot of @gfn, or NULL. Under SRCU. */
 struct memslot *memslot_find(struct host_vm *hvm, u64 gfn);
-static inline u64 memslot_hva(const struct memslot *s, u64 gfn) { return s->hva + ((gfn - s->base_gfn) << PAGE_SHIFT); }
+static inline bool memslot_has(const struct memslot *s, u64 gfn) { return gfn - s->base_gfn < s->npages; }
+/* The VMM's address of @gfn, which is in the slot; never outside of it, also under speculation. */
+static inline u64 memslot_hva(const struct memslot *s, u64 gfn)
+{
+	return s->hva + (array_index_nospec(gfn - s->base_gfn, s->npages) << PAGE_SHIFT);
+}
 
 /* mmu.c */
 int mmu_init(struct host_vm *hvm);

@@ -30,54 +30,94 @@ static u32 fetchable(struct vcpu *v, u64 offset, u32 max, u64 *linear, struct gu
 }
 
 /*
- * Adds bytes to emul.bytes, up to the end of a page. 0; -EFAULT with the fault queued; -EINVAL if
+ * Adds bytes to emul.code, up to the end of a page. 0; -EFAULT with the fault queued; -EINVAL if
  * no memory is there.
  */
 static int fetch_more(struct vcpu *v)
 {
-	struct emul *e = &v->emul;
-	u64 offset = vcpu_rip(v) + e->nr_bytes, linear, gpa;
+	struct emul_code *c = &v->emul.code;
+	u64 offset = vcpu_rip(v) + c->nr, linear, gpa;
 	struct guest_fault fault;
 	u32 n;
 
 	if (!vcpu_is_64bit(v))
 		offset &= 0xffffffffull;
-	n = fetchable(v, offset, INSN_MAX_BYTES - e->nr_bytes, &linear, &fault);
+	n = fetchable(v, offset, INSN_MAX_BYTES - c->nr, &linear, &fault);
 	if (!n || gva_to_gpa(v, linear, GVA_FETCH, &gpa, &fault)) {
 		gva_inject_fault(v, &fault);
 		return -EFAULT;
 	}
-	if (host_guest_read(v->vm, gpa, e->bytes + e->nr_bytes, n))
+	if (host_guest_read(v->vm, gpa, c->bytes + c->nr, n))
 		return -EINVAL;
-	e->nr_bytes += n;
+	c->nr += n;
 	return 0;
 }
 
-int emulate_fetch_decode(struct vcpu *v, struct insn *insn)
+static bool is_same_code(const struct emul_code *a, const struct emul_code *b)
+{
+	return a->words[0] == b->words[0] && a->words[1] == b->words[1] && a->nr == b->nr && a->mode == b->mode;
+}
+
+/*
+ * Decodes emul.code, unless the same bytes are known from before. The result, in emul.in, lasts until the next instruction is
+ * decoded. 0, or as insn_decode().
+ */
+static int decode(struct vcpu *v)
+{
+	struct emul *e = &v->emul;
+	struct emul_decoded *known = &e->decoded[vcpu_rip(v) / 2 % EMUL_DECODED];
+	int r;
+
+	e->in = NULL;
+	e->code.mode = code_mode(v);
+	if (!is_same_code(&known->code, &e->code)) {
+		known->code.nr = 0;
+		r = insn_decode(&known->in, e->code.bytes, e->code.nr, e->code.mode);
+		if (r)
+			return r;
+		known->code = e->code;
+	}
+	e->in = &known->in;
+	return 0;
+}
+
+int emulate_fetch(struct vcpu *v)
 {
 	struct emul *e = &v->emul;
 	int r;
 
-	e->nr_bytes = 0;
+	e->in = NULL;
+	e->code = (struct emul_code){ .nr = 0 };
 	do {
 		r = fetch_more(v);
 		if (r)
 			return r;
-		r = insn_decode(insn, e->bytes, e->nr_bytes, code_mode(v));
+		r = decode(v);
 	} while (r == -EAGAIN);
 	return r ? -EINVAL : 0;
 }
 
-int emulate_decode_again(struct vcpu *v, struct insn *in)
+int emulate_fetch_decode(struct vcpu *v, struct insn *insn)
 {
-	return insn_decode(in, v->emul.bytes, v->emul.nr_bytes, code_mode(v)) ? -EINVAL : 0;
+	int r = emulate_fetch(v);
+
+	if (!r)
+		*insn = *v->emul.in;
+	return r;
+}
+
+const struct insn *emulate_waiting_insn(struct vcpu *v)
+{
+	struct emul *e = &v->emul;
+
+	if (e->in && e->code.mode == code_mode(v))
+		return e->in;
+	return e->code.nr && !decode(v) ? e->in : NULL;
 }
 
 int emulate_length(struct vcpu *v, enum insn_name name)
 {
-	struct insn in;
-
-	return emulate_fetch_decode(v, &in) || in.name != name ? 0 : in.length;
+	return emulate_fetch(v) || v->emul.in->name != name ? 0 : v->emul.in->length;
 }
 
 /* --- Exits. --- */
@@ -101,8 +141,8 @@ static int emulation_failure(struct vcpu *v)
 	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
 	run->emulation_failure.ndata = 4;
 	run->emulation_failure.flags = KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
-	run->emulation_failure.insn_size = e->nr_bytes;
-	memcpy(run->emulation_failure.insn_bytes, e->bytes, e->nr_bytes);
+	run->emulation_failure.insn_size = e->code.nr;
+	memcpy(run->emulation_failure.insn_bytes, e->code.bytes, e->code.nr);
 	run->internal.data[3] = vcpu_rip(v);
 	return EXIT_TO_USER;
 }
@@ -184,35 +224,50 @@ static int run(struct vcpu *v, const struct insn *in)
 	return RESUME;
 }
 
-int emulate_mmio(struct vcpu *v)
+/* The instruction that faulted, as the CPU fetched it. False: it has to be fetched here, with what exceptions that may raise. */
+static bool take_fault_code(struct vcpu *v)
 {
-	struct insn in;
+	struct emul_code *c = &v->emul.code;
+
+	*c = (struct emul_code){ .nr = vcpu_fault_code_len(v) };
+	memcpy(c->bytes, vcpu_fault_code(v), c->nr);
+	return c->nr && !decode(v);
+}
+
+int emulate_mmio(struct vcpu *v, const struct emul_operand *operand)
+{
+	struct emul *e = &v->emul;
 	int r;
 
 	emulate_reset(v);
-	r = emulate_fetch_decode(v, &in);
+	if (operand) {
+		e->translated = true;
+		e->operand = *operand;
+	}
+	r = operand && take_fault_code(v) ? 0 : emulate_fetch(v);
 	if (r == -EFAULT)
 		return RESUME;
 	if (r)
 		return emulation_failure(v);
 	host_trace_emulate(v, false);
-	return run(v, &in);
+	return run(v, e->in);
 }
 
 static int complete_read(struct vcpu *v)
 {
 	struct emul *e = &v->emul;
 	struct mmio_fragment *f = &e->reads[e->nr_reads];
-	struct insn in;
+	const struct insn *in;
 	u64 value = 0;
 
 	memcpy(f->data, v->run->mmio.data, sizeof(f->data));
 	memcpy(&value, f->data, f->len);
 	host_trace_mmio(v, 1, f->len, f->gpa, value);
 	e->nr_reads++;
-	if (emulate_decode_again(v, &in))
+	in = emulate_waiting_insn(v);
+	if (!in)
 		return RESUME;
-	return e->pio.string ? emulate_pio_run(v, &in) : run(v, &in);
+	return e->pio.string ? emulate_pio_run(v, in) : run(v, in);
 }
 
 int emulate_complete(struct vcpu *v)
@@ -235,7 +290,9 @@ void emulate_reset(struct vcpu *v)
 	struct emul *e = &v->emul;
 
 	e->waiting = EMUL_IDLE;
-	e->nr_bytes = e->nr_reads = e->nr_writes = e->next_write = 0;
+	e->code.nr = e->nr_reads = e->nr_writes = e->next_write = 0;
+	e->in = NULL;
+	e->translated = false;
 	e->pio.string = false;
 }
 

@@ -5,8 +5,8 @@
  * for while the VMM acts.
  *
  * An instruction that needs a value from the VMM runs twice or more often: a run that meets an
- * unanswered MMIO read changes nothing and exits; emulate_complete() keeps the answer and runs the
- * same bytes again. MMIO writes are collected, and go to the VMM one a time after the instruction
+ * unanswered MMIO read changes nothing and exits; emulate_complete() keeps the answer and runs what
+ * was decoded then again, since the instruction is still the one that the CPU had begun. MMIO writes are collected, and go to the VMM one a time after the instruction
  * has changed registers, flags and RIP.
  */
 #ifndef EXEUNT_X86_EMULATE_H
@@ -41,15 +41,41 @@ enum emul_wait {
 	EMUL_PIO_INS,		/* pio.count elements of INS */
 };
 
+/* Bytes of code, and what they were decoded to. */
+struct emul_code {
+	union {
+		u8 bytes[INSN_MAX_BYTES + 1];
+		u64 words[2];	/* for comparing: what is not there is zero */
+	};
+	u8 nr;			/* bytes; 0: nothing is here */
+	u8 mode;		/* enum insn_mode */
+};
+
+struct emul_decoded {
+	struct emul_code code;
+	struct insn in;
+};
+
+#define EMUL_DECODED	8	/* a power of 2; instructions that access devices are few */
+
+/* Where an operand is that the CPU has translated, with all its checks, before it exited. */
+struct emul_operand {
+	u64 gpa;		/* of its first byte */
+	bool write;
+};
+
 struct emul {
 	u8 waiting;		/* enum emul_wait */
-	u8 nr_bytes;
-	u8 bytes[INSN_MAX_BYTES];	/* of the instruction: each run decodes the same ones */
+	struct emul_code code;	/* the instruction's: each run is of the same bytes, whatever the guest changes */
+	const struct insn *in;	/* what they are decoded to, in @decoded; NULL: not yet */
+	struct emul_decoded decoded[EMUL_DECODED];	/* by RIP, whatever address space it was in: the bytes are compared */
+	bool translated;	/* @operand is known */
+	struct emul_operand operand;
 	u64 rip;		/* at the exit; if the VMM moves RIP, what waits is dropped */
 	u8 nr_reads;		/* MMIO reads that the VMM has answered for this instruction */
 	u8 nr_writes, next_write;
 	struct mmio_fragment reads[EMUL_MAX_FRAGMENTS];
-	struct mmio_fragment writes[EMUL_MAX_FRAGMENTS];
+	struct mmio_fragment writes[EMUL_MAX_FRAGMENTS];	/* a run notes its stores here; nr_writes are left for the VMM */
 	/* The port I/O that waits, or whose string operand waits for an MMIO read. */
 	struct {
 		bool string;	/* INS or OUTS, permission checked by the CPU's exit */
@@ -67,10 +93,11 @@ struct emul {
  * goes first to the in-kernel devices (lapic_mmio_*, host_mmio_write), then to the VMM. Returns
  * RESUME (done, or a fault is queued, or to be executed again); EXIT_TO_USER (KVM_EXIT_MMIO, or
  * KVM_EXIT_INTERNAL_ERROR with the bytes if it cannot be executed here). What cannot be
- * executed at CPL 3 raises #UD instead, so that a program in the guest cannot stop the VM. vCPU
- * thread, interrupts on, may sleep.
+ * executed at CPL 3 raises #UD instead, so that a program in the guest cannot stop the VM. @operand:
+ * the access that made the CPU exit, if the CPU says which; else NULL. vCPU thread, interrupts on,
+ * may sleep.
  */
-int emulate_mmio(struct vcpu *v);
+int emulate_mmio(struct vcpu *v, const struct emul_operand *operand);
 
 /*
  * IN/OUT without a string: @size 1, 2 or 4. RIP becomes @next_rip. Result as emulate_mmio's

@@ -26,8 +26,7 @@ struct exec {
 	u64 rip;		/* where execution goes on */
 	bool again;		/* a repeated string instruction has elements left */
 	u8 next_read;		/* the answered reads that this run has used */
-	u8 nr_stores;
-	struct mmio_fragment stores[EMUL_MAX_FRAGMENTS];
+	u8 nr_stores;		/* in emul.writes, as yet noted only */
 };
 
 /* --- emulate_mem.c: memory operands. --- */
@@ -40,6 +39,8 @@ u64 exec_offset(const struct exec *x);
  */
 enum exec_result exec_resolve(struct exec *x, unsigned int seg, u64 offset, u32 size,
 			      unsigned int access, struct mem_ref *ref);
+/* The same for the operand that ModRM names. If it is the one that the CPU exited for, its translation is known. */
+enum exec_result exec_resolve_modrm(struct exec *x, u32 size, unsigned int access, struct mem_ref *ref);
 enum exec_result exec_load(struct exec *x, const struct mem_ref *ref, u64 *value);
 /* Notes a store; exec_commit() does it. */
 void exec_store(struct exec *x, const struct mem_ref *ref, u64 value);
@@ -79,8 +80,10 @@ void exec_count_down(struct exec *x, u32 n);
 int emulate_stop(struct vcpu *v, enum exec_result result);
 /* The next of emul.writes goes to the VMM: EXIT_TO_USER; or RESUME if none is left. */
 int emulate_next_write(struct vcpu *v);
-/* Decodes emul.bytes again. 0 or -EINVAL. */
-int emulate_decode_again(struct vcpu *v, struct insn *in);
+/* emulate_fetch_decode() to emul.in. */
+int emulate_fetch(struct vcpu *v);
+/* The instruction that waited, as the VMM has left the mode. NULL: it is none in this mode. */
+const struct insn *emulate_waiting_insn(struct vcpu *v);
 
 /* --- emulate_pio.c --- */
 

@@ -44,6 +44,41 @@ faulted:
 	return EXEC_RESUME;
 }
 
+/*
+ * The CPU was about to make this access when it exited: it is permitted, accessed and dirty bits are set, and the address is
+ * translated. Instructions with two operands in memory access them differently, so that the kind of access tells them apart.
+ */
+static bool is_translated(const struct exec *x, u64 linear, u32 size, unsigned int access)
+{
+	const struct emul *e = &x->v->emul;
+	u32 in_page = linear & (GUEST_PAGE_SIZE - 1);
+
+	return e->translated && e->operand.write == (access == GVA_WRITE) &&
+	       in_page == (e->operand.gpa & (GUEST_PAGE_SIZE - 1)) && in_page + size <= GUEST_PAGE_SIZE;
+}
+
+enum exec_result exec_resolve_modrm(struct exec *x, u32 size, unsigned int access, struct mem_ref *ref)
+{
+	u64 offset = exec_offset(x), linear;
+	struct guest_fault fault;
+
+	if (seg_to_linear(x->v, x->in->seg, offset, size, access, &linear, &fault) ||
+	    !is_translated(x, linear, size, access))
+		return exec_resolve(x, x->in->seg, offset, size, access, ref);
+	ref->gpa[0] = x->v->emul.operand.gpa;
+	ref->len[0] = size;
+	ref->len[1] = 0;
+	return EXEC_DONE;
+}
+
+/* What made the CPU exit has no memory for this access: a read finds no slot, a write perhaps one that is read-only. */
+static bool is_known_mmio(struct vcpu *v, u64 gpa, bool write)
+{
+	const struct emul *e = &v->emul;
+
+	return e->translated && e->operand.gpa == gpa && e->operand.write == write;
+}
+
 static bool is_apic_page(struct vcpu *v, u64 gpa)
 {
 	return v->apic.present && lapic_hw_enabled(&v->apic) &&
@@ -89,7 +124,7 @@ static enum exec_result read_fragment(struct exec *x, u64 gpa, u8 len, u8 *data)
 		stats_mmio(v->stats, false, gpa);
 		return EXEC_DONE;
 	}
-	if (!host_guest_read(v->vm, gpa, data, len))
+	if (!is_known_mmio(v, gpa, false) && !host_guest_read(v->vm, gpa, data, len))
 		return EXEC_DONE;
 	stats_mmio(v->stats, false, gpa);
 	return read_answered(x, gpa, len, data);
@@ -109,7 +144,7 @@ enum exec_result exec_load(struct exec *x, const struct mem_ref *ref, u64 *value
 
 static void add_store(struct exec *x, u64 gpa, u8 len, const u8 *data)
 {
-	struct mmio_fragment *f = &x->stores[x->nr_stores];
+	struct mmio_fragment *f = &x->v->emul.writes[x->nr_stores];
 
 	if (x->nr_stores == EMUL_MAX_FRAGMENTS)
 		return;
@@ -159,16 +194,14 @@ plain:
 /* True if the bytes have found their place without the VMM. */
 static bool write_fragment(struct vcpu *v, const struct mmio_fragment *f)
 {
-	u64 value = fragment_value(f->data, f->len);
-
 	if (is_apic_page(v, f->gpa) && lapic_mmio_write(v, f->gpa, f->len, f->data)) {
-		host_trace_mmio(v, 2, f->len, f->gpa, value);
+		host_trace_mmio(v, 2, f->len, f->gpa, fragment_value(f->data, f->len));
 		stats_mmio(v->stats, true, f->gpa);
 		return true;
 	}
-	if (!host_guest_write(v->vm, f->gpa, f->data, f->len))
+	if (!is_known_mmio(v, f->gpa, true) && !host_guest_write(v->vm, f->gpa, f->data, f->len))
 		return true;
-	host_trace_mmio(v, 2, f->len, f->gpa, value);
+	host_trace_mmio(v, 2, f->len, f->gpa, fragment_value(f->data, f->len));
 	stats_mmio(v->stats, true, f->gpa);
 	return host_mmio_write(v->vm, f->gpa, f->len, f->data);
 }
@@ -184,8 +217,8 @@ void exec_commit(struct exec *x)
 	vcpu_advance_to(v, x->rip);
 	e->nr_reads = e->nr_writes = e->next_write = 0;
 	for (i = 0; i < x->nr_stores; i++)
-		if (!write_fragment(v, &x->stores[i]))
-			e->writes[e->nr_writes++] = x->stores[i];
+		if (!write_fragment(v, &e->writes[i]))
+			e->writes[e->nr_writes++] = e->writes[i];
 }
 
 bool exec_is_ram(struct vcpu *v, u64 gpa)

@@ -46,17 +46,11 @@ void exec_set_reg(struct exec *x, unsigned int reg, unsigned int size, u64 value
 
 /* --- Operands. --- */
 
-static enum exec_result resolve_operand(struct exec *x, unsigned int size, unsigned int access,
-					struct mem_ref *ref)
-{
-	return exec_resolve(x, x->in->seg, exec_offset(x), size, access, ref);
-}
-
 static enum exec_result load_operand(struct exec *x, unsigned int size, u64 *value)
 {
 	struct mem_ref ref;
 
-	TRY(resolve_operand(x, size, GVA_READ, &ref));
+	TRY(exec_resolve_modrm(x, size, GVA_READ, &ref));
 	return exec_load(x, &ref, value);
 }
 
@@ -64,7 +58,7 @@ static enum exec_result store_operand(struct exec *x, unsigned int size, u64 val
 {
 	struct mem_ref ref;
 
-	TRY(resolve_operand(x, size, GVA_WRITE, &ref));
+	TRY(exec_resolve_modrm(x, size, GVA_WRITE, &ref));
 	exec_store(x, &ref, value);
 	return EXEC_DONE;
 }
@@ -87,7 +81,7 @@ static enum exec_result modify(struct exec *x, enum alu_op op, u64 b, u64 *old)
 	struct mem_ref ref;
 	u64 new;
 
-	TRY(resolve_operand(x, size, reads_only ? GVA_READ : GVA_WRITE, &ref));
+	TRY(exec_resolve_modrm(x, size, reads_only ? GVA_READ : GVA_WRITE, &ref));
 	TRY(exec_load(x, &ref, old));
 	new = alu(op, *old, b, size, &x->rflags);
 	return reads_only ? EXEC_DONE : update(x, &ref, *old, new, x->in->lock || op == ALU_MOV);
@@ -177,7 +171,7 @@ static enum exec_result op_cmpxchg(struct exec *x)
 	struct mem_ref ref;
 	u64 old, new;
 
-	TRY(resolve_operand(x, size, GVA_WRITE, &ref));
+	TRY(exec_resolve_modrm(x, size, GVA_WRITE, &ref));
 	TRY(exec_load(x, &ref, &old));
 	alu(ALU_CMP, exec_reg(x, R_AX, size), old, size, &x->rflags);
 	if (x->rflags & FLAG_ZF) {
@@ -321,7 +315,7 @@ static enum exec_result op_push(struct exec *x, bool call)
 
 	if (call && is_odd_branch(x))
 		return EXEC_CANNOT;
-	TRY(resolve_operand(x, size, GVA_READ, &source));
+	TRY(exec_resolve_modrm(x, size, GVA_READ, &source));
 	move_stack(x, -(u64)size);
 	TRY(exec_resolve(x, SEG_SS, exec_reg(x, R_SP, stack_size(x->v)), size, GVA_WRITE, &stack));
 	TRY(exec_load(x, &source, &value));
@@ -340,7 +334,7 @@ static enum exec_result op_pop(struct exec *x)
 
 	TRY(exec_resolve(x, SEG_SS, exec_reg(x, R_SP, stack_size(x->v)), size, GVA_READ, &stack));
 	move_stack(x, size);
-	TRY(resolve_operand(x, size, GVA_WRITE, &dest));
+	TRY(exec_resolve_modrm(x, size, GVA_WRITE, &dest));
 	TRY(exec_load(x, &stack, &value));
 	exec_store(x, &dest, value);
 	return EXEC_DONE;
@@ -485,7 +479,7 @@ static enum exec_result op_group15(struct exec *x)
 	bool flushes = x->in->ext == 7 || (x->in->ext == 6 && x->in->opsize_prefix);
 	struct mem_ref ref;
 
-	return flushes && !x->in->rep ? resolve_operand(x, 1, GVA_READ, &ref) : EXEC_CANNOT;
+	return flushes && !x->in->rep ? exec_resolve_modrm(x, 1, GVA_READ, &ref) : EXEC_CANNOT;
 }
 
 /* Groups 3, 4 and 5. */
@@ -514,7 +508,7 @@ static enum exec_result op_shift(struct exec *x)
 	struct mem_ref ref;
 	u64 old;
 
-	TRY(resolve_operand(x, in->op_size, GVA_WRITE, &ref));
+	TRY(exec_resolve_modrm(x, in->op_size, GVA_WRITE, &ref));
 	TRY(exec_load(x, &ref, &old));
 	exec_store(x, &ref, alu_shift(in->ext, old, count, in->op_size, &x->rflags));
 	return EXEC_DONE;

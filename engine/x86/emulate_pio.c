@@ -198,14 +198,13 @@ int emulate_pio_run(struct vcpu *v, const struct insn *in)
 int emulate_pio_string(struct vcpu *v, u16 port, u8 size, bool in)
 {
 	struct emul *e = &v->emul;
-	struct insn insn;
 
 	emulate_reset(v);
 	e->pio.string = true;
 	e->pio.in = in;
 	e->pio.port = port;
 	e->pio.size = size;
-	return emulate_fetch_decode(v, &insn) ? RESUME : emulate_pio_run(v, &insn);
+	return emulate_fetch(v) ? RESUME : emulate_pio_run(v, e->in);
 }
 
 /*
@@ -217,13 +216,13 @@ static int complete_ins(struct vcpu *v)
 	struct emul *e = &v->emul;
 	u8 size = e->pio.size;
 	u32 n = e->pio.count;
-	struct insn in;
+	const struct insn *in = emulate_waiting_insn(v);
 	struct exec x;
 
-	if (emulate_decode_again(v, &in) || !is_expected(v, &in))
+	if (!in || !is_expected(v, in))
 		return RESUME;
-	exec_init(&x, v, &in);
-	if (in.rep)
+	exec_init(&x, v, in);
+	if (in->rep)
 		n = min_t(u64, n, exec_count(&x));
 	host_trace_pio(v, false, e->pio.port, size, n, first_value(v, size));
 	if (e->pio.count > 1)

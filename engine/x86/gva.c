@@ -13,6 +13,8 @@
 #define PTE_DIRTY	(1ull << 6)
 #define PTE_LARGE	(1ull << 7)
 #define PTE_NX		(1ull << 63)
+#define PTE_ADDRESS	0x000ffffffffff000ull
+#define PTE32_ADDRESS	0xfffff000ull
 
 #define MAX_LEVELS	5
 #define MAX_RETRIES	16	/* of a walk whose entries another vCPU changes under us */
@@ -25,13 +27,15 @@ struct format {
 	bool pae;		/* three levels: the top one's entries have no permissions */
 	bool nx, pse;
 	u64 phys_mask;		/* address bits that the guest's CPU has */
+	u64 reserved;		/* bits that are zero in every present entry of 8 bytes */
 };
 
 /* What a walk found, level 0 the root's entry. */
 struct walk {
 	struct format f;
 	u8 depth;		/* entries read */
-	bool present, reserved, writable, user, nx;
+	bool present, reserved, nx;
+	u64 all;		/* the bits that all its entries have, PDPEs of three levels left out */
 	u64 entry_gpa[MAX_LEVELS];
 	u64 entry[MAX_LEVELS];
 	u64 gpa;
@@ -52,6 +56,9 @@ static void paging_format(struct vcpu *v, struct format *f)
 	f->pse = true;
 	f->nx = efer & EFER_NXE_BIT;
 	f->pae = !(efer & EFER_LMA_BIT);
+	f->reserved = (PTE_ADDRESS & ~f->phys_mask) | (f->nx ? 0 : PTE_NX);
+	if (f->pae)
+		f->reserved |= 0x7ff0000000000000ull;
 	f->levels = f->pae ? 3 : cr4 & CR4_LA57_BIT ? 5 : 4;
 }
 
@@ -60,127 +67,116 @@ static u64 root_table(struct vcpu *v, const struct format *f)
 	u64 cr3 = vcpu_cr3(v);
 
 	if (f->entry_size == 4)
-		return cr3 & 0xfffff000ull;
+		return cr3 & PTE32_ADDRESS;
 	if (f->pae)
 		return cr3 & 0xffffffe0ull;
-	return cr3 & 0x000ffffffffff000ull & f->phys_mask;
+	return cr3 & PTE_ADDRESS & f->phys_mask;
 }
 
-/* How many bits of the linear address an entry at @level (0 the root) leaves untranslated. */
-static unsigned int level_shift(const struct format *f, unsigned int level)
-{
-	return 12 + f->index_bits * (f->levels - 1 - level);
-}
+/*
+ * One entry on the way down: @above levels of tables are below it, and it leaves @shift bits of the
+ * linear address untranslated.
+ */
+struct step {
+	unsigned int above, shift;
+};
 
-static bool is_leaf(const struct format *f, unsigned int level, u64 entry)
+static bool is_leaf(const struct format *f, struct step at, u64 entry)
 {
-	unsigned int above = f->levels - 1 - level;
-
-	if (!above)
+	if (!at.above)
 		return true;
 	if (!(entry & PTE_LARGE))
 		return false;
-	return above == 1 ? f->pse : above == 2 && !f->pae;
+	return at.above == 1 ? f->pse : at.above == 2 && !f->pae;
 }
 
 /* Bits that must be zero in a present @entry (APM vol. 2, 5.2 to 5.4). */
-static u64 reserved_bits(const struct format *f, unsigned int level, u64 entry)
+static u64 reserved_bits(const struct format *f, struct step at, bool leaf)
 {
-	bool leaf = is_leaf(f, level, entry);
-	u64 high = 0x000fffffffffffffull & ~f->phys_mask, rsvd;
-	unsigned int above = f->levels - 1 - level;
-
 	if (f->entry_size == 4) {
-		if (!leaf || !above)
+		if (!leaf || !at.above)
 			return 0;
 		/* PSE-36: entry bits 13 to 20 are address bits 32 to 39. */
-		return (1ull << 21) | ((high >> 32 & 0xff) << 13);
+		return (1ull << 21) | (((PTE_ADDRESS & ~f->phys_mask) >> 32 & 0xff) << 13);
 	}
-	rsvd = high | (f->nx ? 0 : PTE_NX);
-	if (f->pae)
-		rsvd |= 0x7ff0000000000000ull;
 	/*
 	 * Bits 5 and 6 of a PDPE are reserved too, but CPU emulators set them as accessed and dirty
 	 * bits.
 	 */
-	if (f->pae && level == 0)
-		return rsvd | PTE_NX | 0x186;
-	if (leaf && above)
-		return rsvd | (((1ull << level_shift(f, level)) - 1) & ~0x1fffull);
-	return leaf || above < 3 ? rsvd : rsvd | PTE_LARGE;
+	if (f->pae && at.above == 2)
+		return f->reserved | PTE_NX | 0x186;
+	if (leaf && at.above)
+		return f->reserved | (((1ull << at.shift) - 1) & ~0x1fffull);
+	return leaf || at.above < 3 ? f->reserved : f->reserved | PTE_LARGE;
 }
 
-static u64 leaf_address(const struct format *f, unsigned int level, u64 entry, u64 gva)
+static u64 leaf_address(const struct format *f, struct step at, u64 entry, u64 gva)
 {
-	u64 offset = (1ull << level_shift(f, level)) - 1;
+	u64 offset = (1ull << at.shift) - 1;
 	u64 base;
 
 	if (f->entry_size == 4) {
 		base = entry & 0xffffffffull & ~offset;
-		if (level == 0)
+		if (at.above)
 			base |= (entry >> 13 & 0xff) << 32;
 	} else {
-		base = entry & 0x000ffffffffff000ull & ~offset;
+		base = entry & PTE_ADDRESS & ~offset;
 	}
 	return base | (gva & offset);
 }
 
-static int read_entry(struct vcpu *v, const struct format *f, u64 gpa, u64 *entry)
-{
-	*entry = 0;
-	return host_guest_read(v->vm, gpa, entry, f->entry_size);
-}
-
 /* Reads the entries that translate @gva and gathers their permissions. Changes nothing. */
-static void walk_tables(struct vcpu *v, u64 gva, struct walk *w)
+static void walk_tables(struct vcpu *v, struct host_reader *reader, u64 gva, struct walk *w)
 {
 	const struct format *f = &w->f;
-	u64 table = root_table(v, f);
-	unsigned int level;
+	struct step at = { .above = f->levels, .shift = 12 + f->index_bits * f->levels };
+	u64 table = root_table(v, f), index_mask = (1ull << f->index_bits) - 1;
 
 	w->present = w->reserved = w->nx = false;
-	w->writable = w->user = true;
-	for (level = 0; level < f->levels; level++) {
-		u64 index = gva >> level_shift(f, level) & ((1ull << f->index_bits) - 1);
-		bool pdpte = f->pae && level == 0;
-		u64 entry;
+	w->all = ~0ull;
+	w->depth = 0;
+	while (at.above--) {
+		bool pdpte = f->pae && at.above == 2, leaf;
+		unsigned int level = w->depth++;
+		u64 index, entry;
 
-		if (pdpte)
-			index &= 3;
-		w->depth = level + 1;
+		at.shift -= f->index_bits;
+		index = gva >> at.shift & (pdpte ? 3 : index_mask);
 		w->entry_gpa[level] = table + index * f->entry_size;
-		if (read_entry(v, f, w->entry_gpa[level], &entry) || !(entry & PTE_PRESENT))
+		if (host_reader_get(reader, w->entry_gpa[level], f->entry_size, &entry) || !(entry & PTE_PRESENT))
 			return;
 		w->entry[level] = entry;
-		if (entry & reserved_bits(f, level, entry)) {
+		leaf = is_leaf(f, at, entry);
+		if (entry & reserved_bits(f, at, leaf)) {
 			w->reserved = true;
 			return;
 		}
 		if (!pdpte) {
-			w->writable &= !!(entry & PTE_WRITE);
-			w->user &= !!(entry & PTE_USER);
+			w->all &= entry;
 			w->nx |= f->nx && (entry & PTE_NX);
 		}
-		if (is_leaf(f, level, entry)) {
-			w->gpa = leaf_address(f, level, entry, gva);
+		if (leaf) {
+			w->gpa = leaf_address(f, at, entry, gva);
 			w->present = true;
 			return;
 		}
-		table = entry & (f->entry_size == 4 ? 0xfffff000ull : 0x000ffffffffff000ull);
+		table = entry & (f->entry_size == 4 ? PTE32_ADDRESS : PTE_ADDRESS);
 	}
 }
 
 /* Whether the access is allowed by what the walk found (APM vol. 2, 5.6). */
 static bool permitted(struct vcpu *v, const struct walk *w, unsigned int access, bool user)
 {
-	if (user && !w->user)
+	bool user_page = w->all & PTE_USER;
+
+	if (user && !user_page)
 		return false;
-	if ((access & GVA_FETCH) && (w->nx || (!user && w->user && (vcpu_cr4(v) & CR4_SMEP_BIT))))
+	if ((access & GVA_FETCH) && (w->nx || (!user && user_page && (vcpu_cr4(v) & CR4_SMEP_BIT))))
 		return false;
-	if ((access & GVA_WRITE) && !w->writable && (user || (vcpu_cr0(v) & CR0_WP_BIT)))
+	if ((access & GVA_WRITE) && !(w->all & PTE_WRITE) && (user || (vcpu_cr0(v) & CR0_WP_BIT)))
 		return false;
 	/* SMAP: EFLAGS.AC excuses explicit accesses only. */
-	if (!user && w->user && !(access & GVA_FETCH) && (vcpu_cr4(v) & CR4_SMAP_BIT))
+	if (!user && user_page && !(access & GVA_FETCH) && (vcpu_cr4(v) & CR4_SMAP_BIT))
 		return !(access & GVA_SYSTEM) && (vcpu_rflags(v) & FLAG_AC);
 	return true;
 }
@@ -212,6 +208,8 @@ static bool mark_used(struct vcpu *v, struct walk *w, bool write)
 {
 	unsigned int level;
 
+	if ((w->all & PTE_ACCESSED) && (!write || (w->entry[w->depth - 1] & PTE_DIRTY)))
+		return true;
 	for (level = 0; level < w->depth; level++) {
 		u64 want = PTE_ACCESSED, gpa = w->entry_gpa[level];
 
@@ -235,11 +233,30 @@ bool gva_canonical(struct vcpu *v, u64 gva)
 	return (u64)((s64)(gva << shift) >> shift) == gva;
 }
 
-int gva_to_gpa(struct vcpu *v, u64 gva, unsigned int access, u64 *gpa, struct guest_fault *fault)
+/* gva_to_gpa() with paging, the tables read through @reader. */
+static int translate(struct vcpu *v, struct host_reader *reader, u64 gva, unsigned int access, u64 *gpa,
+		     struct guest_fault *fault)
 {
 	bool user = vcpu_cpl(v) == 3 && !(access & GVA_SYSTEM);
 	struct walk w;
 	unsigned int retries;
+
+	paging_format(v, &w.f);
+	for (retries = 0; retries < MAX_RETRIES; retries++) {
+		walk_tables(v, reader, gva, &w);
+		if (!w.present || (!(access & GVA_PROBE) && !permitted(v, &w, access, user)))
+			return page_fault(v, &w, gva, access, user, fault);
+		if ((access & GVA_PROBE) || mark_used(v, &w, access & GVA_WRITE))
+			break;
+	}
+	*gpa = w.gpa;
+	return 0;
+}
+
+int gva_to_gpa(struct vcpu *v, u64 gva, unsigned int access, u64 *gpa, struct guest_fault *fault)
+{
+	struct host_reader reader;
+	int r;
 
 	if (!(vcpu_efer(v) & EFER_LMA_BIT)) {
 		gva &= 0xffffffffull;
@@ -251,16 +268,10 @@ int gva_to_gpa(struct vcpu *v, u64 gva, unsigned int access, u64 *gpa, struct gu
 		*gpa = gva;
 		return 0;
 	}
-	paging_format(v, &w.f);
-	for (retries = 0; retries < MAX_RETRIES; retries++) {
-		walk_tables(v, gva, &w);
-		if (!w.present || (!(access & GVA_PROBE) && !permitted(v, &w, access, user)))
-			return page_fault(v, &w, gva, access, user, fault);
-		if ((access & GVA_PROBE) || mark_used(v, &w, access & GVA_WRITE))
-			break;
-	}
-	*gpa = w.gpa;
-	return 0;
+	host_reader_begin(&reader, v->vm);
+	r = translate(v, &reader, gva, access, gpa, fault);
+	host_reader_end(&reader);
+	return r;
 }
 
 /* Whether the segment may be used this way, in protected mode (APM vol. 2, 4.7 and 4.12.2). */
@@ -293,36 +304,45 @@ static int segment_fault(unsigned int seg, struct guest_fault *fault)
 	return -EFAULT;
 }
 
+static noinline u64 segment_base(struct vcpu *v, unsigned int seg)
+{
+	struct kvm_segment s;
+
+	vcpu_get_segment(v, seg, &s);
+	return s.base;
+}
+
 static int linear64(struct vcpu *v, unsigned int seg, u64 offset, u32 size, u64 *linear,
 		    struct guest_fault *fault)
 {
-	u64 base = 0;
-
-	if (seg == SEG_FS || seg == SEG_GS) {
-		struct kvm_segment s;
-
-		vcpu_get_segment(v, seg, &s);
-		base = s.base;
-	}
-	*linear = base + offset;
+	*linear = offset;
+	if (seg == SEG_FS || seg == SEG_GS)
+		*linear += segment_base(v, seg);
 	if (!gva_canonical(v, *linear) || !gva_canonical(v, *linear + size - 1))
 		return segment_fault(seg, fault);
+	return 0;
+}
+
+/* Apart from the 64-bit case, which has no use for the descriptor. */
+static noinline int linear32(struct vcpu *v, unsigned int seg, u64 offset, u32 size, unsigned int access,
+			     u64 *linear, struct guest_fault *fault)
+{
+	bool typed = (vcpu_cr0(v) & CR0_PE_BIT) && !(vcpu_rflags(v) & FLAG_VM);
+	struct kvm_segment s;
+
+	vcpu_get_segment(v, seg, &s);
+	if ((typed && !segment_allows(&s, access)) || !within_limit(&s, offset, size))
+		return segment_fault(seg, fault);
+	*linear = (s.base + offset) & 0xffffffffull;
 	return 0;
 }
 
 int seg_to_linear(struct vcpu *v, unsigned int seg, u64 offset, u32 size, unsigned int access,
 		  u64 *linear, struct guest_fault *fault)
 {
-	bool typed = (vcpu_cr0(v) & CR0_PE_BIT) && !(vcpu_rflags(v) & FLAG_VM);
-	struct kvm_segment s;
-
 	if (vcpu_is_64bit(v))
 		return linear64(v, seg, offset, size, linear, fault);
-	vcpu_get_segment(v, seg, &s);
-	if ((typed && !segment_allows(&s, access)) || !within_limit(&s, offset, size))
-		return segment_fault(seg, fault);
-	*linear = (s.base + offset) & 0xffffffffull;
-	return 0;
+	return linear32(v, seg, offset, size, access, linear, fault);
 }
 
 void gva_inject_fault(struct vcpu *v, const struct guest_fault *fault)

@@ -286,7 +286,7 @@ int npt_fault(struct vcpu *v, u64 gpa, u32 error)
 		host_mmu_unlock(vm);
 		return RESUME;
 	}
-	if (!map(vm, gfn, &page, &flush) && page.writable)
+	if (!map(vm, gfn, &page, &flush) && page.writable && page.logged)
 		host_mark_dirty(vm, gfn);
 	if (flush)
 		host_flush_tlbs(vm);

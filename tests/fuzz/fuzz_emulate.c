@@ -148,7 +148,7 @@ static void check_state(struct vcpu *v)
 {
 	struct emul *e = &v->emul;
 
-	CHECK(e->nr_bytes <= INSN_MAX_BYTES && e->nr_reads <= EMUL_MAX_FRAGMENTS);
+	CHECK(e->code.nr <= INSN_MAX_BYTES && e->nr_reads <= EMUL_MAX_FRAGMENTS);
 	CHECK(e->nr_writes <= EMUL_MAX_FRAGMENTS && e->next_write <= e->nr_writes);
 	CHECK(e->waiting <= EMUL_PIO_INS);
 }
@@ -158,6 +158,7 @@ static int act(struct vcpu *v)
 	static const u8 sizes[] = { 1, 2, 4 };
 	struct kvm_translation t = { 0 };
 	u8 size = sizes[take(1) % 3], what = take(1) % 8;
+	struct emul_operand operand;
 
 	switch (what) {
 	case 0:
@@ -170,7 +171,15 @@ static int act(struct vcpu *v)
 		CHECK(t.valid <= 1);
 		return emulate_length(v, take(1) % (INSN_OUTS + 1)) <= 15 ? RESUME : -1;
 	}
-	return emulate_mmio(v);
+	if (what < 6)
+		return emulate_mmio(v, NULL);
+	operand.gpa = take_address();
+	operand.write = what & 1;
+	svm.decode_assists = size == 4;
+	VMCB(v)->c.insn_len = take(1);
+	for (unsigned int i = 0; i < sizeof(VMCB(v)->c.insn_bytes); i++)
+		VMCB(v)->c.insn_bytes[i] = take(1);
+	return emulate_mmio(v, &operand);
 }
 
 static void scribble(struct vcpu *v)

@@ -160,6 +160,27 @@ int host_guest_read(struct vm *vm, u64 gpa, void *data, u32 len)
 	return 0;
 }
 
+void host_reader_begin(struct host_reader *r, struct vm *vm)
+{
+	may_sleep();
+	r->vm = vm;
+	to_machine(vm)->readers++;
+}
+
+/* What is unlike the kernel's answer is a mistake of the caller's. */
+int host_reader_get(struct host_reader *r, u64 gpa, u32 size, u64 *value)
+{
+	if (!to_machine(r->vm)->readers || (size != 4 && size != 8) || gpa % size)
+		abort();
+	*value = 0;
+	return host_guest_read(r->vm, gpa, value, size);
+}
+
+void host_reader_end(struct host_reader *r)
+{
+	to_machine(r->vm)->readers--;
+}
+
 int host_guest_write(struct vm *vm, u64 gpa, const void *data, u32 len)
 {
 	struct machine *m = to_machine(vm);
@@ -214,6 +235,7 @@ int host_gfn_to_page(struct vm *vm, u64 gfn, bool write, struct host_page *page)
 		return -EROFS;
 	page->pfn = gfn + m->pfn_offset;
 	page->large = m->large_pages && large_around(m, gfn);
+	page->logged = !m->unlogged;
 	page->seq = m->seq;
 	if (m->notifier_races) {
 		m->notifier_races--;

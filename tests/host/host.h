@@ -86,12 +86,19 @@ u32 host_mechanisms(const struct vm *vm);
 
 int host_guest_read(struct vm *vm, u64 gpa, void *data, u32 len);
 int host_guest_write(struct vm *vm, u64 gpa, const void *data, u32 len);
+struct host_reader {
+	struct vm *vm;
+};
+void host_reader_begin(struct host_reader *r, struct vm *vm);
+int host_reader_get(struct host_reader *r, u64 gpa, u32 size, u64 *value);
+void host_reader_end(struct host_reader *r);
 int host_guest_cmpxchg(struct vm *vm, u64 gpa, u64 old, u64 new, u32 len);
 
 struct host_page {
 	u64 pfn;
 	bool writable;
 	bool large;
+	bool logged;
 	u64 hva, seq;
 };
 int host_gfn_to_page(struct vm *vm, u64 gfn, bool write, struct host_page *page);

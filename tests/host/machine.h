@@ -39,6 +39,8 @@ struct machine {
 	bool mmu_locked;
 	u64 nr_tables;		/* pages of host_table_alloc() not yet freed */
 	u32 tlb_flushes;	/* calls of host_flush_tlbs() */
+	u32 readers;	/* host_reader_begin() without its end */
+	bool unlogged;		/* no slot has a log of what is dirty */
 	u64 dirty_marks;	/* calls of host_mark_dirty() */
 	u64 doorbell_gpa;	/* host_mmio_write() takes writes here; 0 none */
 	u16 doorbell_port;	/* host_pio_write() takes writes here; 0 none */

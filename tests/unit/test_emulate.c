@@ -30,6 +30,8 @@ static struct guest g;
 /* What the VMM has behind the MMIO pages, and how often it was asked. */
 static u8 device[2][4096];
 static unsigned int device_reads, device_writes;
+/* What the CPU says of the access for which it exits, or NULL. */
+static const struct emul_operand *cpu_says;
 
 /* --- The real CPU. --- */
 
@@ -194,7 +196,7 @@ static void serve_mmio(void)
 /* Emulates until the engine has no more for the VMM. */
 static int emulate_served(void)
 {
-	int r = emulate_mmio(g.v);
+	int r = emulate_mmio(g.v, cpu_says);
 
 	while (r == EXIT_TO_USER && g.v->run->exit_reason == KVM_EXIT_MMIO) {
 		serve_mmio();
@@ -386,6 +388,7 @@ struct sample {
 	u8 bytes[16];
 	unsigned int length;
 	u64 regs[16], flags;
+	u64 offset; /* of the operand that ModRM names, in the data; ~0 none */
 	u8 data[DATA_SIZE];
 };
 
@@ -466,6 +469,7 @@ static void make_sample(struct sample *s, const struct spec *spec)
 	unsigned int rex_at, imm_size = spec->imm == 4 ? (rex & 8 ? 4 : opsize ? 2 : 4) : spec->imm;
 	u64 offset = rnd_offset();
 
+	s->offset = string || spec->kind == BITS ? ~0ull : offset;
 	s->length = 0;
 	for (unsigned int i = 0; i < 16; i++)
 		s->regs[i] = rnd_value();
@@ -541,12 +545,17 @@ static void report(const struct sample *s, const char *what)
 
 static void compare_sample(struct sample *s, const struct spec *spec, bool mmio0, bool mmio1)
 {
+	struct emul_operand operand;
+
 	guest_ready(GUEST_LONG, mmio0, mmio1);
 	memcpy(backing(0, mmio0), s->data, 4096);
 	memcpy(backing(1, mmio1), s->data + 4096, 4096);
 	assert_int_equal(host_guest_write(&g.m->vm, CODE_GPA, s->bytes, s->length), 0);
 	memcpy(g.v->regs, s->regs, sizeof(s->regs));
 	vcpu_set_rflags(g.v, s->flags);
+	operand.gpa = s->offset < 0x1000 ? MMIO_GPA(0) + s->offset : MMIO_GPA(1) + s->offset - 0x1000;
+	operand.write = rnd(2);
+	cpu_says = s->offset != ~0ull && (s->offset < 0x1000 ? mmio0 : mmio1) && rnd(4) ? &operand : NULL;
 	if (emulate_all() != RESUME || g.v->ev.exception.pending ||
 	    vcpu_rip(g.v) != CODE + s->length)
 		report(s, "not executed");
@@ -574,6 +583,7 @@ static void test_against_cpu(void **state)
 			compare_sample(&s, &spec, i & 1, i & 2);
 		}
 	}
+	cpu_says = NULL;
 	munmap((void *)DATA, DATA_SIZE);
 	munmap((void *)CODE, 4096);
 }
@@ -597,7 +607,7 @@ static void test_read_exit(void **state)
 	g.v->regs[R_BX] = DATA + 0x10;
 	g.v->regs[R_AX] = ~0ull;
 	memcpy(&device[0][0x14], "\x78\x56\x34\x12", 4);
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	assert_mmio(MMIO_GPA(0) + 0x14, 4, false);
 	assert_int_equal(g.v->regs[R_AX], ~0ull);
 	assert_int_equal(vcpu_rip(g.v), CODE);
@@ -615,7 +625,7 @@ static void test_write_exit(void **state)
 
 	g.v->regs[R_BX] = DATA;
 	g.v->regs[R_AX] = 0x1122334455667788;
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	assert_mmio(MMIO_GPA(0), 2, true);
 	assert_memory_equal(g.v->run->mmio.data, "\x88\x77\0\0\0\0\0\0", 8);
 	assert_done(n);
@@ -645,7 +655,7 @@ static void test_crossing_update(void **state)
 	g.v->regs[R_AX] = 1;
 	memcpy(&device[0][0xffd], &value, 3);
 	memcpy(&device[1][0], (u8 *)&value + 3, 5);
-	r = emulate_mmio(g.v);
+	r = emulate_mmio(g.v, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
 		assert_int_equal(r, EXIT_TO_USER);
 		assert_mmio(expected[i].gpa, expected[i].len, expected[i].write);
@@ -667,7 +677,7 @@ static void test_answer_for_another_place(void **state)
 	g.v->regs[R_BX] = DATA;
 	device[0][0] = 1;
 	device[1][0] = 2;
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	serve_mmio();
 	guest_map(&g, DATA, MMIO_GPA(1), ALL);
 	assert_int_equal(emulate_complete(g.v), EXIT_TO_USER);
@@ -678,6 +688,142 @@ static void test_answer_for_another_place(void **state)
 	assert_done(2);
 }
 
+/* Where the emulator reads or writes when the CPU says @gpa and @write, and the tables say MMIO_GPA(0). */
+static void assert_operand(u64 gpa, bool write, u64 expected, u32 len, bool expected_write)
+{
+	struct emul_operand operand = { .gpa = gpa, .write = write };
+
+	VMCB(g.v)->s.rip = CODE;
+	assert_int_equal(emulate_mmio(g.v, &operand), EXIT_TO_USER);
+	assert_mmio(expected, len, expected_write);
+}
+
+/* What the CPU has translated is not looked up again, be the tables changed meanwhile; but only for that access. */
+static void test_cpu_translates(void **state)
+{
+	put_code("8b03"); /* mov (%rbx),%eax */
+	g.v->regs[R_BX] = DATA + 0x10;
+	assert_operand(MMIO_GPA(1) + 0x10, false, MMIO_GPA(1) + 0x10, 4, false);
+	device[1][0x10] = 0x77;
+	serve_mmio();
+	assert_int_equal(emulate_complete(g.v), RESUME);
+	assert_int_equal(g.v->regs[R_AX], 0x77);
+	/* Another place, another kind of access. */
+	assert_operand(MMIO_GPA(1) + 0x14, false, MMIO_GPA(0) + 0x10, 4, false);
+	assert_operand(MMIO_GPA(1) + 0x10, true, MMIO_GPA(0) + 0x10, 4, false);
+	/* Into the next page. */
+	g.v->regs[R_BX] = DATA + 0xffe;
+	assert_operand(MMIO_GPA(1) + 0xffe, false, MMIO_GPA(0) + 0xffe, 2, false);
+	put_code("8903"); /* mov %eax,(%rbx) */
+	g.v->regs[R_BX] = DATA + 0x10;
+	assert_operand(MMIO_GPA(1) + 0x10, true, MMIO_GPA(1) + 0x10, 4, true);
+	assert_operand(MMIO_GPA(1) + 0x10, false, MMIO_GPA(0) + 0x10, 4, true);
+	/* The next instruction has an operand of its own. */
+	VMCB(g.v)->s.rip = CODE;
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
+	assert_mmio(MMIO_GPA(0) + 0x10, 4, true);
+}
+
+/* The CPU exited for the stack, not for the operand at the same place in another page; the page is not the stack's. */
+static void test_cpu_translates_stack(void **state)
+{
+	put_code("ff33"); /* push (%rbx) */
+	g.v->regs[R_BX] = DATA + 0x20;
+	g.v->regs[R_SP] = DATA + 0x1028;
+	assert_operand(MMIO_GPA(1) + 0x20, true, MMIO_GPA(0) + 0x20, 8, false);
+	put_code("8f03"); /* pop (%rbx) */
+	g.v->regs[R_SP] = DATA + 0x1020;
+	assert_operand(MMIO_GPA(0) + 0x20, true, MMIO_GPA(1) + 0x20, 8, false);
+	assert_operand(MMIO_GPA(1) + 0x20, false, MMIO_GPA(1) + 0x20, 8, false);
+	device[1][0x20] = 0x55;
+	serve_mmio();
+	assert_int_equal(emulate_complete(g.v), EXIT_TO_USER);
+	assert_mmio(MMIO_GPA(0) + 0x20, 8, true);
+}
+
+/* Bytes that the CPU gives are the instruction, whatever is in memory now; unless they do not suffice, or it says nothing of a fault on data. */
+static void test_cpu_gives_code(void **state)
+{
+	struct emul_operand operand = { .gpa = MMIO_GPA(0) };
+	struct vmcb_control *c = &VMCB(g.v)->c;
+
+	put_code("8b4304"); /* mov 4(%rbx),%eax */
+	g.v->regs[R_BX] = DATA;
+	memcpy(c->insn_bytes, "\x8a\x03\x90\x90", 4); /* mov (%rbx),%al */
+	c->insn_len = 4;
+	assert_int_equal(emulate_mmio(g.v, &operand), EXIT_TO_USER); /* not with this CPU */
+	assert_mmio(MMIO_GPA(0) + 4, 4, false);
+	svm.decode_assists = true;
+	assert_int_equal(emulate_mmio(g.v, &operand), EXIT_TO_USER);
+	assert_mmio(MMIO_GPA(0), 1, false);
+	serve_mmio();
+	assert_int_equal(emulate_complete(g.v), RESUME);
+	assert_done(2);
+	VMCB(g.v)->s.rip = CODE;
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
+	assert_mmio(MMIO_GPA(0) + 4, 4, false);
+	for (c->insn_len = 0; c->insn_len < 2; c->insn_len++) {
+		assert_int_equal(emulate_mmio(g.v, &operand), EXIT_TO_USER);
+		assert_mmio(MMIO_GPA(0) + 4, 4, false);
+	}
+	svm.decode_assists = false;
+}
+
+/* A translation does not go past a segment's limit. */
+static void test_cpu_translates_within_limit(void **state)
+{
+	struct emul_operand operand = { .gpa = MMIO_GPA(0) + 0x10 };
+
+	guest_ready(GUEST_32, true, true);
+	put_code("8b03");
+	guest_set_segment(g.v, SEG_DS, 0x10, 0, DATA + 0x12, 0xc93);
+	g.v->regs[R_BX] = DATA + 0x10;
+	assert_int_equal(emulate_mmio(g.v, &operand), RESUME);
+	assert_exception(VEC_GP, 0);
+}
+
+/*
+ * Another vCPU replaces the instruction while the VMM answers: the one that was begun is completed; the next run at the same place
+ * is of the new one, and later of the old one again.
+ */
+static void test_code_replaced(void **state)
+{
+	put_code("8b03");
+	g.v->regs[R_BX] = DATA;
+	device[0][0] = 0x99;
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
+	put_code("8903");
+	serve_mmio();
+	assert_int_equal(emulate_complete(g.v), RESUME);
+	assert_int_equal(g.v->regs[R_AX], 0x99);
+	assert_done(2);
+	for (unsigned int i = 0; i < 4; i++) {
+		VMCB(g.v)->s.rip = CODE;
+		put_code(i & 1 ? "8b03" : "8903");
+		assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
+		assert_mmio(MMIO_GPA(0), 4, !(i & 1));
+		emulate_reset(g.v);
+	}
+}
+
+/* Bytes that are known from one mode are another instruction in another, also if the VMM changes it while they wait. */
+static void test_code_in_another_mode(void **state)
+{
+	unsigned int n = put_code("408b03"); /* mov (%rbx),%eax; or inc %eax */
+
+	g.v->regs[R_BX] = DATA;
+	assert_int_equal(emulate_served(), RESUME);
+	assert_done(n);
+	VMCB(g.v)->s.rip = CODE;
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
+	assert_int_equal(g.v->run->exit_reason, KVM_EXIT_MMIO);
+	guest_ready(GUEST_32, true, true);
+	assert_int_equal(emulate_complete(g.v), EXIT_TO_USER);
+	assert_int_equal(g.v->run->exit_reason, KVM_EXIT_INTERNAL_ERROR);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
+	assert_int_equal(g.v->run->exit_reason, KVM_EXIT_INTERNAL_ERROR);
+}
+
 /*
  * A VMM that moves RIP (a reset, a debugger) ends what waits; bytes that mean something else in its
  * new mode are harmless.
@@ -686,20 +832,20 @@ static void test_vmm_interferes(void **state)
 {
 	put_code("8b03");
 	g.v->regs[R_BX] = DATA;
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	VMCB(g.v)->s.rip = 0xfff0;
 	assert_int_equal(emulate_complete(g.v), RESUME);
 	assert_int_equal(g.v->regs[R_AX], 0);
 	assert_int_equal(vcpu_rip(g.v), 0xfff0);
 	VMCB(g.v)->s.rip = CODE;
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	emulate_reset(g.v);
 	assert_int_equal(emulate_complete(g.v), RESUME);
 	assert_int_equal(vcpu_rip(g.v), CODE);
 	/* The second half of a write is lost with a reset. */
 	put_code("8903");
 	g.v->regs[R_BX] = DATA + 0xffe;
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	VMCB(g.v)->s.rip = 0xfff0;
 	assert_int_equal(emulate_complete(g.v), RESUME);
 }
@@ -712,11 +858,28 @@ static void test_rom_write_is_mmio(void **state)
 	g.m->ro_start = RAM_GPA(0);
 	g.m->ro_end = RAM_GPA(0) + 4096;
 	g.v->regs[R_BX] = DATA + 7;
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	assert_mmio(RAM_GPA(0) + 7, 1, true);
 	assert_int_equal(emulate_complete(g.v), RESUME);
 	assert_done(n);
 	assert_int_equal(guest_peek(&g, RAM_GPA(0) + 7, 1), 0);
+}
+
+/* The CPU has said that it may not write there; reading it may. */
+static void test_rom_update_reads_rom(void **state)
+{
+	struct emul_operand operand = { .gpa = RAM_GPA(0) + 7, .write = true };
+	unsigned int n = put_code("800b02"); /* orb $2,(%rbx) */
+
+	guest_ready(GUEST_LONG, false, false);
+	guest_poke(&g, RAM_GPA(0) + 7, 0x40, 1);
+	g.m->ro_start = RAM_GPA(0);
+	g.m->ro_end = RAM_GPA(0) + 4096;
+	g.v->regs[R_BX] = DATA + 7;
+	assert_int_equal(emulate_mmio(g.v, &operand), EXIT_TO_USER);
+	assert_mmio(RAM_GPA(0) + 7, 1, true);
+	assert_int_equal(g.v->run->mmio.data[0], 0x42);
+	assert_done(n);
 }
 
 static void test_doorbell(void **state)
@@ -725,7 +888,7 @@ static void test_doorbell(void **state)
 
 	g.m->doorbell_gpa = MMIO_GPA(0) + 0x50;
 	g.v->regs[R_BX] = DATA + 0x50;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_int_equal(g.m->doorbells, 1);
 	assert_done(n);
 }
@@ -760,13 +923,13 @@ static void test_apic_page(void **state)
 	g.v->apic.base = RAM_GPA(0) | APIC_BASE_ENABLE_BIT;
 	g.v->regs[R_BX] = DATA + 0x80;
 	apic_register = 0x20;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_done(n);
 	assert_int_equal(apic_register, 0x30);
 	assert_int_equal(guest_peek(&g, RAM_GPA(0) + 0x80, 4), 0);
 	VMCB(g.v)->s.rip = CODE;
 	g.v->apic.base &= ~APIC_BASE_ENABLE_BIT;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_int_equal(apic_register, 0x30);
 	assert_int_equal(guest_peek(&g, RAM_GPA(0) + 0x80, 4), 0x10);
 }
@@ -777,18 +940,18 @@ static void test_page_fault(void **state)
 {
 	put_code("830301"); /* addl $1,(%rbx): a read-modify-write faults as a write */
 	g.v->regs[R_BX] = DATA + 0x3000;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_exception(VEC_PF, PF_WRITE);
 	assert_int_equal(vcpu_cr2(g.v), DATA + 0x3000);
 	VMCB(g.v)->s.cpl = 3;
 	guest_map(&g, DATA, MMIO_GPA(0), PTE_P | PTE_U);
 	g.v->regs[R_BX] = DATA;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_exception(VEC_PF, PF_PRESENT | PF_WRITE | PF_USER);
 	put_code("8b03");
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	guest_map(&g, DATA, MMIO_GPA(0), PTE_P | PTE_W);
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_exception(VEC_PF, PF_PRESENT | PF_USER);
 }
 
@@ -799,7 +962,7 @@ static void test_crossing_fault(void **state)
 	put_code("48c703ffffffff");
 	guest_set_entry(&g, DATA + 0x1000, 0, 0);
 	g.v->regs[R_BX] = DATA + 0xffc;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_exception(VEC_PF, PF_WRITE);
 	assert_int_equal(vcpu_cr2(g.v), DATA + 0x1000);
 	assert_int_equal(guest_peek(&g, RAM_GPA(0) + 0xffc, 4), 0);
@@ -808,7 +971,7 @@ static void test_crossing_fault(void **state)
 	put_code("a5");
 	g.v->regs[R_SI] = DATA;
 	g.v->regs[R_DI] = DATA + 0x1000;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_exception(VEC_PF, PF_WRITE);
 	assert_int_equal(g.v->regs[R_SI], DATA);
 }
@@ -817,11 +980,11 @@ static void test_not_canonical(void **state)
 {
 	put_code("8b03");
 	g.v->regs[R_BX] = 0x8000000000000000;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_exception(VEC_GP, 0);
 	put_code("8b4500"); /* mov (%rbp),%eax */
 	g.v->regs[R_BP] = 0x8000000000000000;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_exception(VEC_SS, 0);
 }
 
@@ -831,7 +994,7 @@ static void assert_cannot(const char *hex)
 	unsigned int n = put_code(hex);
 
 	memset(run, 0xff, sizeof(*run));
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	assert_int_equal(run->exit_reason, KVM_EXIT_INTERNAL_ERROR);
 	assert_int_equal(run->emulation_failure.suberror, KVM_INTERNAL_ERROR_EMULATION);
 	assert_int_equal(run->emulation_failure.ndata, 4);
@@ -868,7 +1031,7 @@ static void test_cannot(void **state)
 		assert_cannot(codes[i]);
 	VMCB(g.v)->s.cpl = 3;
 	put_code("d903");
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_exception(VEC_UD, 0);
 }
 
@@ -876,7 +1039,7 @@ static void test_cannot(void **state)
 static void test_code_in_mmio(void **state)
 {
 	guest_map(&g, CODE, MMIO_GPA(0), ALL);
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	assert_int_equal(g.v->run->exit_reason, KVM_EXIT_INTERNAL_ERROR);
 	assert_int_equal(g.v->run->emulation_failure.insn_size, 0);
 }
@@ -889,15 +1052,15 @@ static void test_rep_is_bounded(void **state)
 	put_code("f3aa");
 	g.v->regs[R_DI] = DATA;
 	g.v->regs[R_CX] = 5000;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_int_equal(g.v->regs[R_CX], 5000 - 1024);
 	assert_int_equal(vcpu_rip(g.v), CODE);
 	machine_signal = true;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_int_equal(g.v->regs[R_CX], 5000 - 1025);
 	machine_signal = false;
 	vcpu_request(g.v, REQ_EVENT);
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_int_equal(g.v->regs[R_CX], 5000 - 1026);
 	assert_int_equal(g.v->regs[R_DI], DATA + 1026);
 }
@@ -909,7 +1072,7 @@ static void test_rep_single_step(void **state)
 	g.v->regs[R_DI] = DATA;
 	g.v->regs[R_CX] = 10;
 	VMCB(g.v)->s.rflags |= FLAG_TF;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_exception(VEC_DB, 0);
 	assert_int_equal(g.v->regs[R_CX], 9);
 	put_code("f36e");
@@ -931,7 +1094,7 @@ static void test_rep_to_device(void **state)
 	g.v->regs[R_CX] = 3;
 	for (unsigned int i = 0; i < 3; i++) {
 		assert_int_equal(vcpu_rip(g.v), CODE);
-		assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+		assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 		assert_mmio(MMIO_GPA(1) + 4 * i, 4, true);
 		assert_int_equal(g.v->regs[R_CX], 2 - i);
 		serve_mmio();
@@ -962,7 +1125,7 @@ static void test_rep_fault_in_the_middle(void **state)
 	put_code("f348ab");
 	g.v->regs[R_DI] = DATA + 0xff0;
 	g.v->regs[R_CX] = 10;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_exception(VEC_PF, PF_WRITE);
 	assert_int_equal(g.v->regs[R_CX], 8);
 	assert_int_equal(g.v->regs[R_DI], DATA + 0x1000);
@@ -982,16 +1145,16 @@ static void test_real_mode(void **state)
 	memset(g.v->regs, 0xff, sizeof(g.v->regs));
 	g.v->regs[R_BX] = 0x1ff00; /* the offset wraps at 64 KiB */
 	g.v->regs[R_SI] = 0x200;
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	assert_mmio(MMIO_GPA(1) + 0x100, 2, true);
 	assert_int_equal(vcpu_rip(g.v), 0x13);
 	VMCB(g.v)->s.rip = 0x10;
 	put_code("8b4600"); /* mov (%bp),%ax: the stack segment */
 	g.v->regs[R_BP] = 0x1fe;
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	assert_mmio(MMIO_GPA(0) + 0x1fe, 2, false);
 	g.v->regs[R_BP] = 0x1ff;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_int_equal(g.v->ev.exception.vector, VEC_SS);
 	assert_false(g.v->ev.exception.has_error);
 	/* String offsets wrap too, and only the low halves change. */
@@ -1006,17 +1169,17 @@ static void test_protected_mode(void **state)
 	guest_ready(GUEST_PAE, true, true);
 	put_code("8903");
 	g.v->regs[R_BX] = 0xffffffff00000000 | DATA; /* the upper half does not exist */
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	assert_mmio(MMIO_GPA(0), 4, true);
 	VMCB(g.v)->s.rip = CODE;
 	guest_set_segment(g.v, SEG_DS, 0x10, 0, DATA + 2, 0xc93);
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_exception(VEC_GP, 0);
 	put_code("368903");
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	VMCB(g.v)->s.rip = CODE;
 	put_code("2e8903"); /* code segments cannot be written */
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_exception(VEC_GP, 0);
 }
 
@@ -1024,7 +1187,7 @@ static void test_fs_segment(void **state)
 {
 	put_code("648b042500010000"); /* mov %fs:0x100,%eax */
 	guest_set_segment(g.v, SEG_FS, 0, DATA + 0x20, 0, 0);
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	assert_mmio(MMIO_GPA(0) + 0x120, 4, false);
 }
 
@@ -1032,7 +1195,7 @@ static void test_store_selector(void **state)
 {
 	put_code("488c1b"); /* mov %ds,(%rbx): 16 bits whatever the size */
 	g.v->regs[R_BX] = DATA;
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	assert_mmio(MMIO_GPA(0), 2, true);
 	assert_memory_equal(g.v->run->mmio.data, "\x10\0\0\0", 4);
 }
@@ -1054,11 +1217,11 @@ static void test_cache_flush(void **state)
 	unsigned int n = put_code("660fae3b"); /* clflushopt (%rbx) */
 
 	g.v->regs[R_BX] = DATA;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_done(n);
 	VMCB(g.v)->s.rip = CODE;
 	g.v->regs[R_BX] = DATA + 0x5000;
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_exception(VEC_PF, 0);
 }
 
@@ -1097,10 +1260,10 @@ static void test_fetch_across_pages(void **state)
 	assert_int_equal(host_guest_write(&g.m->vm, 0x70000, code + 3, 3), 0);
 	VMCB(g.v)->s.rip = CODE + 0xffd;
 	g.v->regs[R_BX] = DATA;
-	assert_int_equal(emulate_mmio(g.v), EXIT_TO_USER);
+	assert_int_equal(emulate_mmio(g.v, NULL), EXIT_TO_USER);
 	assert_mmio(MMIO_GPA(0) + 0x10, 4, false);
 	guest_map(&g, CODE + 0x1000, 0x70000, ALL | PTE_NX_BIT);
-	assert_int_equal(emulate_mmio(g.v), RESUME);
+	assert_int_equal(emulate_mmio(g.v, NULL), RESUME);
 	assert_int_equal(g.v->ev.exception.vector, VEC_PF);
 	assert_int_equal(g.v->ev.exception.error, PF_PRESENT | PF_FETCH);
 	assert_int_equal(vcpu_cr2(g.v), CODE + 0x1000);
@@ -1457,6 +1620,13 @@ int main(void)
 		CASE(write_exit),
 		CASE(crossing_update),
 		CASE(answer_for_another_place),
+		CASE(cpu_translates),
+		CASE(cpu_gives_code),
+		CASE(rom_update_reads_rom),
+		CASE(cpu_translates_stack),
+		CASE(cpu_translates_within_limit),
+		CASE(code_replaced),
+		CASE(code_in_another_mode),
 		CASE(vmm_interferes),
 		CASE(rom_write_is_mmio),
 		CASE(doorbell),

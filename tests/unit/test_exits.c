@@ -513,6 +513,25 @@ static void test_nested_fault_in_memory_is_mapped(void **state)
 	assert_true(m->vm.npt.nr_tables > 1);
 }
 
+/* The CPU's translation of the operand is good for no fault but that of the operand itself. */
+static void test_nested_fault_says_where_the_operand_is(void **state)
+{
+	const u8 mov[] = { 0x89, 0x03 };	/* mov %eax, (%rbx) */
+
+	guest_map(&g, 0xd0000000, 0xfeb00000, TABLE_FLAGS);
+	v->regs[R_BX] = 0xd0000040;
+	assert_int_equal(npf(0xfeb01040, PF_WRITE | PF_USER, mov, 2), EXIT_TO_USER);
+	assert_int_equal(v->run->mmio.phys_addr, 0xfeb01040);
+	npf(0xfeb01040, PF_WRITE | PF_USER | PF_FETCH, mov, 2);
+	assert_int_equal(v->run->mmio.phys_addr, 0xfeb00040);
+	/* A guest's page table outside of memory, as if the others were in it. */
+	memcpy(m->mem + CODE_GPA + (vcpu_rip(v) & 0xfff), mov, 2);
+	VMCB(v)->c.exit_info_1 = 1ull << 33 | PF_WRITE | PF_USER;
+	VMCB(v)->c.exit_info_2 = 0xfeb01040;
+	assert_int_equal(vendor_handle_exit(v), EXIT_TO_USER);
+	assert_int_equal(v->run->mmio.phys_addr, 0xfeb00040);
+}
+
 static void test_nested_fault_outside_memory_goes_to_the_vmm(void **state)
 {
 	const u8 mov[] = { 0x89, 0x03 };	/* mov %eax, (%rbx) */
@@ -918,6 +937,7 @@ int main(void)
 		BOTH(debug_register_access_gives_the_registers_to_the_guest),
 		CASE(debug_registers_are_taken_back_at_the_next_exit),
 		CASE(nested_fault_in_memory_is_mapped),
+		CASE(nested_fault_says_where_the_operand_is),
 		CASE(nested_fault_outside_memory_goes_to_the_vmm),
 		CASE(event_delivery_through_mmio_is_an_internal_error),
 		CASE(host_error_in_a_nested_fault_ends_the_run),

@@ -142,6 +142,14 @@ static void test_small_page_is_mapped_where_it_was_touched(void **state)
 	assert_int_equal(m->dirty_marks, 1);
 }
 
+static void test_page_of_a_slot_without_a_log_is_not_marked_dirty(void **state)
+{
+	m->unlogged = true;
+	assert_int_equal(fault(5, true), RESUME);
+	assert_true(maps(5, true, false));
+	assert_int_equal(m->dirty_marks, 0);
+}
+
 static void test_large_page_is_one_leaf(void **state)
 {
 	m->large_pages = true;
@@ -503,6 +511,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(small_page_is_mapped_where_it_was_touched),
 		BOTH(large_page_is_one_leaf),
+		CASE(page_of_a_slot_without_a_log_is_not_marked_dirty),
 		CASE(read_only_memory_is_mapped_without_write),
 		CASE(memory_that_nobody_backs_is_mmio),
 		BOTH(address_beyond_the_tables_is_mmio),

@@ -142,8 +142,9 @@ static noinline int handle_io(struct vcpu *v)
 
 static noinline int handle_npf(struct vcpu *v)
 {
-	u64 gpa = VMCB(v)->c.exit_info_2;
-	u32 error = VMCB(v)->c.exit_info_1;
+	u64 gpa = VMCB(v)->c.exit_info_2, info = VMCB(v)->c.exit_info_1;
+	struct emul_operand operand = { .gpa = gpa, .write = info & PF_WRITE };
+	u32 error = info;
 	int r;
 
 	host_trace_page_fault(v, gpa, VMCB(v)->c.exit_info_1);
@@ -153,7 +154,7 @@ static noinline int handle_npf(struct vcpu *v)
 	/* The CPU was delivering an event through this address: there is no instruction to execute. */
 	if (VMCB(v)->c.exit_int_info & EVENT_VALID)
 		return internal_error(v, KVM_INTERNAL_ERROR_DELIVERY_EV, VMCB(v)->c.exit_int_info);
-	return emulate_mmio(v);
+	return emulate_mmio(v, (info & NPF_FINAL) && !(info & PF_FETCH) ? &operand : NULL);
 }
 
 static noinline int handle_vmmcall(struct vcpu *v)

@@ -83,6 +83,13 @@ void svm_exit(void);
 /* The instruction set of exit reasons, as the kvm_exit trace point and struct exeunt_info name it. */
 #define VENDOR_ISA	2
 
+/*
+ * The bytes at RIP, where the CPU gives them with a nested page fault on data (decode assists, APM vol. 2, 15.8.4), and how many. 0: it
+ * does not say, or could not fetch them.
+ */
+#define vcpu_fault_code(v)	(VMCB(v)->c.insn_bytes)
+#define vcpu_fault_code_len(v)	(svm.decode_assists ? VMCB(v)->c.insn_len & 0xf : 0)
+
 /* Why the guest was left: EXITCODE. From vendor_enter() on. */
 #define vcpu_exit_reason(v)	(VMCB(v)->c.exit_code)
 

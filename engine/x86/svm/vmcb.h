@@ -71,6 +71,9 @@ enum tlb_control { TLB_KEEP = 0, TLB_FLUSH_ALL = 1, TLB_FLUSH_GUEST = 3 };
 #define EVENT_ERROR_VALID	(1u << 11)
 #define EVENT_VALID		(1u << 31)
 
+/* exit_info_1 of a nested page fault: it hit the access itself, not the guest's page tables (15.25.6). */
+#define NPF_FINAL		(1ull << 32)
+
 struct vmcb_seg {
 	u16 selector;
 	u16 attrib;	/* type, S, DPL, P in bits 0..7; AVL, L, D/B, G in bits 8..11 */
