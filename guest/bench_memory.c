@@ -14,7 +14,7 @@
 #define RAM_SMALL	0x800000UL		/* above the payload */
 #define RAM_HUGE	0x2000000UL		/* main memory's upper half: 64 MiB in all */
 
-#define WARM_UP_2M	16			/* each clears 2 MiB */
+#define WARM_UP_2M	16			/* each may clear 2 MiB */
 
 static u64 begin, page_size, used;
 static bool aux;
