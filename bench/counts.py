@@ -6,6 +6,7 @@ counts each instruction of each sample. What is counted is one sample whose sum 
 """
 
 import collections
+import json
 import os
 import re
 import tempfile
@@ -29,7 +30,7 @@ KINDS = {"VMRUN": "VMRUN", "VMLOAD": "VMLOAD, VMSAVE", "VMSAVE": "VMLOAD, VMSAVE
          "locked": "locked", "indirect branches": "indirect", "SYSCALL": "SYSCALL"}
 COLUMNS = ("VMRUN", "VMLOAD, VMSAVE", "STGI, CLGI", "RDMSR", "WRMSR", "APIC", "IPIs", "XSAVE, XRSTOR", "CRn, DRn", "locked", "locks",
            "indirect", "SYSCALL")
-SAMPLES = 51
+SAMPLES = 51    # an odd number: one of them is the median
 
 
 class Section:
@@ -45,9 +46,12 @@ class Section:
         off, host = min(((sums[0] - total, sums[1]) for sums in self.sums), key=lambda pair: abs(pair[0]))
         return off, self.instructions[host]
 
+    def median_sum(self):
+        return sorted(total for total, _ in self.sums)[len(self.sums) // 2]
+
     def median(self):
         """The host's in the sample whose sum of these is in the middle."""
-        return self.instructions[sorted(host for _, host in self.sums)[(len(self.sums) - 1) // 2]]
+        return self.instructions[sorted(host for _, host in self.sums)[len(self.sums) // 2]]
 
 
 def read_sections(path):
@@ -97,33 +101,37 @@ class Count:
     off: int
 
 
-def choose(section, name, result):
-    """(how far off, a sample): the one that the median is of; where that is not the time from begin to end, the middle one."""
+def choose(section, name, median, own):
+    """(how far off, a sample): the one that the published median is of; where that is not the time from begin to end, the middle one.
+
+    own: what `exeunt bench` said of these samples. Sums are longer than times: by what measuring takes, and by the guest's
+    instructions that ended in an exit, which the plugin sees begin, but which the clock does not count.
+    """
     if is_timed(name):
-        return section.nearest(result["median"] + result["empty"])
+        return section.nearest(median + section.median_sum() - own["median"])
     return 0, section.median()
 
 
 def record(engine, operations, scratch, timeout):
-    """{operation: Section}"""
+    """{operation: Section}, and what `exeunt bench` says of the same samples, by name."""
     payload = Payload()
     low, high = payload_range()
     windows = "/".join(f"{begin:#x}:{end:#x}" for begin, end in map(payload.window, operations))
     plugin = (f"{build('count', scratch)},section={payload.address(AFTER_WARM_UP):#x},guest={low:#x}:{high:#x},"
               f"windows={windows},out={scratch}/counts")
-    run_under(plugin, engine, [*HUGE_FILES, os.path.join(TOP, "tool", "exeunt"), "bench", "--device", DEVICES[engine],
-                               "-n", str(SAMPLES), "--timeout", str(timeout), *operations], scratch, timeout=timeout)
+    run_under(plugin, engine, [*HUGE_FILES, os.path.join(TOP, "tool", "exeunt"), "bench", "--json", "--device",
+                               DEVICES[engine], "-n", str(SAMPLES), "--timeout", str(timeout), *operations], scratch, timeout=timeout)
     sections = read_sections(f"{scratch}/counts")
     if len(sections) != len(operations):
         raise Failure(f"{engine}: counted {len(sections)} operations, not {len(operations)}:\n{read_output(scratch)}")
-    return dict(zip(operations, sections))
+    return dict(zip(operations, sections)), {row["name"]: row for row in json.loads(read_output(scratch))["results"]}
 
 
 def count(engine, results, timeout=900):
     """{operation: Count}, of results of `exeunt bench` by name, all of them measured."""
     with tempfile.TemporaryDirectory(prefix="bench-counts.") as scratch:
-        sections = record(engine, list(results), scratch, timeout)
-        samples = {name: choose(section, name, results[name]) for name, section in sections.items()}
+        sections, own = record(engine, list(results), scratch, timeout)
+        samples = {name: choose(section, name, results[name]["median"], own[name]) for name, section in sections.items()}
         classes = classify(set().union(*(sample for _, sample in samples.values())), Symbols(f"{scratch}/kallsyms"), scratch)
     return {name: Count(columns(sample, classes), off) for name, (off, sample) in samples.items()}
 
