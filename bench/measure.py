@@ -20,6 +20,9 @@ LABELS = {
     "self_ipi": "self-IPI to its handler and back",
 }
 
+# Words before a command in the lab: a file's memory may have huge pages then, which npf_2m_discarded needs.
+HUGE_FILES = ("sh", "-c", 'echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled && exec "$@"', "sh")
+
 PAGE = os.path.join(TOP, "docs", "performance.md")
 EXIT_FAILED = 1
 EXIT_USAGE = 2

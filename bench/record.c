@@ -4,7 +4,7 @@
  * by their virtual addresses. bench/path loads it into the lab's QEMU to see where the instructions
  * of a VM exit go.
  *
- * Arguments: from=ADDRESS, to=ADDRESS (not recorded), skip=N (let `from` pass N times first),
+ * Arguments: after=ADDRESS (nothing is recorded before that was executed), from=ADDRESS, to=ADDRESS (not recorded),
  * out=FILE. FILE gets one line per instruction: address, bytes. For machines with one processor.
  */
 #include <inttypes.h>
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <qemu-plugin.h>
 
-#define MAX_RECORDED	(1u << 20)
+#define MAX_RECORDED	(1u << 23)
 #define MAX_BYTES	15
 
 struct insn {
@@ -24,11 +24,11 @@ struct insn {
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
-static uint64_t from, to, skip;
+static uint64_t after, from, to;
 static const char *out;
 static const struct insn **recorded;
 static unsigned int count;
-static enum { WAITING, RECORDING, DONE } state = WAITING;
+static enum { EARLY, WAITING, RECORDING, DONE } state = EARLY;
 
 static void write_out(void)
 {
@@ -49,11 +49,10 @@ static void write_out(void)
 
 static void look_for_marks(uint64_t address)
 {
-	if (state == WAITING && address == from) {
-		if (skip)
-			skip--;
-		else
-			state = RECORDING;
+	if (state == EARLY && address == after) {
+		state = WAITING;
+	} else if (state == WAITING && address == from) {
+		state = RECORDING;
 	} else if (state == RECORDING && address == to) {
 		state = DONE;
 		write_out();
@@ -93,19 +92,19 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_
 {
 	(void)info;
 	for (int i = 0; i < argc; i++) {
-		if (!strncmp(argv[i], "from=", 5))
+		if (!strncmp(argv[i], "after=", 6))
+			after = strtoull(argv[i] + 6, NULL, 0);
+		else if (!strncmp(argv[i], "from=", 5))
 			from = strtoull(argv[i] + 5, NULL, 0);
 		else if (!strncmp(argv[i], "to=", 3))
 			to = strtoull(argv[i] + 3, NULL, 0);
-		else if (!strncmp(argv[i], "skip=", 5))
-			skip = strtoull(argv[i] + 5, NULL, 0);
 		else if (!strncmp(argv[i], "out=", 4))
 			out = strdup(argv[i] + 4);
 		else
 			return -1;
 	}
 	recorded = calloc(MAX_RECORDED, sizeof(*recorded));
-	if (!from || !to || !out || !recorded)
+	if (!after || !from || !to || !out || !recorded)
 		return -1;
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 	return 0;

@@ -14,6 +14,8 @@
 #define RAM_SMALL	0x800000UL		/* above the payload */
 #define RAM_HUGE	0x2000000UL		/* main memory's upper half: 64 MiB in all */
 
+#define WARM_UP_2M	16			/* each may clear 2 MiB */
+
 static u64 begin, page_size, used;
 static bool aux;
 
@@ -108,6 +110,6 @@ static void setup_2m_discarded(void)
 const struct operation memory_operations[NR_BENCHES] = {
 	[BENCH_npf_4k_first] = { .setup = setup_4k_first, .sample = sample_page, .finish = check_size },
 	[BENCH_npf_4k_discarded] = { .setup = setup_4k_discarded, .sample = sample_page, .finish = check_size },
-	[BENCH_npf_2m_first] = { .setup = setup_2m_first, .sample = sample_page, .finish = check_size },
-	[BENCH_npf_2m_discarded] = { .setup = setup_2m_discarded, .sample = sample_page, .finish = check_size },
+	[BENCH_npf_2m_first] = { .setup = setup_2m_first, .sample = sample_page, .finish = check_size, .warm_up = WARM_UP_2M },
+	[BENCH_npf_2m_discarded] = { .setup = setup_2m_discarded, .sample = sample_page, .finish = check_size, .warm_up = WARM_UP_2M },
 };

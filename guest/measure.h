@@ -23,6 +23,7 @@ struct operation {
 	u64 (*sample)(void);		/* or, instead of once(): the time itself, by time_once(), */
 	bool whole;			/* or by another way, which has no cost of measuring in it */
 	void (*finish)(void);
+	unsigned int warm_up;		/* samples that are not kept; 0: as many as most have */
 	/* The APIC stays in xAPIC mode: leaving x2APIC disables it, after which upstream takes longer ways for a second. */
 	bool xapic;
 	const struct ipi *ipi;		/* bench_ipi.c's */
