@@ -34,7 +34,7 @@ byte owed;		/* vectors sent and not yet taken by the guest, as bits */
 
 mtype = { EOI, CR8, OTHER, INTR };	/* exits */
 
-/* lapic.c: irr_set() */
+/* lapic_inline.h: lapic_irr_set() */
 inline irr_set(n)
 {
 #ifdef SUMMARY_FIRST
@@ -111,7 +111,7 @@ inline highest_irr()
 /* lapic.c: update_ppr() has made PPR the higher of TPR and what is in service. */
 #define above_ppr(vector)	(CLASS(vector) > tpr && !in_service_from(CLASS(vector)))
 
-/* lapic.c: recheck_irr() */
+/* lapic_inline.h: lapic_recheck_irr() */
 inline recheck_irr()
 {
 	if
@@ -146,24 +146,24 @@ inline event_inject()
 	highest = NONE
 }
 
-/* event.c: event_settle() */
+/* event_inline.h: event_settle_apic() */
 inline event_settle()
 {
 	if
 	:: offered != NONE ->
 		if
-		:: taken -> isr = isr | MASK(offered)		/* lapic_take() */
+		:: taken -> isr = isr | MASK(offered)		/* lapic_begin_service() */
 #if defined(SETTLE_NO_WITHDRAW)
 		:: else
 #elif defined(WITHDRAW_NO_SUMMARY)
 		:: else -> irr[WORD(offered)] = irr[WORD(offered)] | BIT(offered)
 #else
-		:: else -> irr_set(offered)			/* lapic_withdraw() */
+		:: else -> irr_set(offered)			/* lapic_irr_set() */
 #endif
 		fi;
 		offered = NONE;
 		taken = 0;
-		requests = 1
+		recheck_irr()
 	:: else
 	fi
 }

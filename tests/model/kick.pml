@@ -10,8 +10,11 @@
  * Every behaviour is finite (run checks that there is no cycle), so "in the end" is the moment at which nothing can move: then every
  * vector sent must have been taken by the guest. IRR is one word here; irr.pml has its summary, priorities and TPR.
  *
- * -DVCPUS=n -DKICKERS=n -DEXITS=n -DMIGRATIONS=n -DREMOTE_TIMER -DOWN_TIMER -DFLUSHER say what there is; the other macros break something.
- * The inner loop ("fast:") may serve more in place than run.c does: what leaves it at once is one of its choices.
+ * Assumed: who has made mode EXITING_GUEST also sends the interrupt, after whatever time. Others rely on it, so host_kick() disables
+ * preemption; -DKICKER_STOPS shows what would happen if that thread were not scheduled again.
+ *
+ * -DVCPUS=n -DKICKERS=n -DEXITS=n -DMIGRATIONS=n -DREMOTE_TIMER -DOWN_TIMER -DFLUSHER -DSELF_KICK -DNMI -DINIT say what there is;
+ * -DINIT_LOOK repairs something (see there); the other macros break something.
  */
 #ifndef VCPUS
 #define VCPUS 1
@@ -29,24 +32,31 @@
 /* Threads, each with a store buffer: the vCPUs first. */
 #define KICKER(n)	(VCPUS + (n))
 #define TIMER_CPU	(VCPUS + KICKERS)
-#define FLUSHER_CPU	(VCPUS + KICKERS + 1)
+#define OTHER_CPU	(VCPUS + KICKERS + 1)	/* of the flusher, or of who sends an NMI or INIT */
 #define THREADS		(VCPUS + KICKERS + 2)
 
 #define OUTSIDE_GUEST	0
 #define IN_GUEST	1
+#define EXITING_GUEST	2	/* in the guest, and kicked */
 #define REQ_EVENT	1
 #define REQ_TLB_FLUSH	2
+#define REQ_NMI		4	/* with nmi_queued, which is written before it and read after it was taken */
 
 /* Vectors, as bits: each kicker has its own. A larger one has priority. */
 #define VECTOR(kicker)	(1 << (kicker))
 #define VECTOR_IPI	4
+#define VECTOR_ERROR	4
 #define VECTOR_TIMER	8
+/* Owed like vectors, but not in IRR. */
+#define OWED_NMI	16
+#define OWED_INIT	32
 
 /* struct vcpu and struct host_vcpu, as far as others see them. */
-bit mode[VCPUS];
+byte mode[VCPUS];
 byte requests[VCPUS];
 byte irr[VCPUS];
 bit timer_pending[VCPUS];
+bit pending_init;		/* vCPU 0's apic.pending_init_sipi */
 bit queued[VCPUS];		/* its thread is on hv->wait */
 bit sleeping[VCPUS];		/* its thread's state is TASK_INTERRUPTIBLE */
 bit wait_lock[VCPUS];
@@ -61,12 +71,13 @@ byte migrations = MIGRATIONS;
 
 /* What must hold. */
 byte owed[VCPUS];		/* vectors sent and not yet taken by the guest */
+byte excused;			/* those whose sender has been stopped */
 bit stale;			/* vCPU 0 may have translations that are gone */
 bit in_guest;			/* it runs the guest */
 bit flushed;			/* host_flush_tlbs() has returned */
 
-mtype = { MODE, IRR, REQUESTS, PENDING, WAITER };	/* what a buffered store goes to */
-mtype = { HLT, EOI, IPI, SELF_IPI, OTHER, INTR };	/* exits */
+mtype = { MODE, IRR, REQUESTS, PENDING, PENDING_INIT, WAITER };	/* what a buffered store goes to */
+mtype = { HLT, EOI, IPI, SELF_IPI, ERROR, OTHER, INTR };	/* exits; 0: dealt with */
 
 /* --- The CPU's memory. --- */
 
@@ -94,6 +105,7 @@ end:
 		:: what == IRR -> irr[v] = irr[v] | value
 		:: what == REQUESTS -> requests[v] = requests[v] | value
 		:: what == PENDING -> timer_pending[v] = value
+		:: what == PENDING_INIT -> pending_init = value
 		:: what == WAITER -> queued[v] = 1; sleeping[v] = 1
 		fi;
 		what = 0; v = 0; value = 0
@@ -127,7 +139,20 @@ inline swake_up_one(from, to)
 		on = 0								\
 	}
 
-/* thread.c: host_kick() */
+#ifdef KICKER_STOPS
+/* Kicker 0 is preempted for ever, which does not matter to its own vector. */
+#define may_stop(from, to)						\
+	if								\
+	:: from == KICKER(0) ->						\
+		excused = VECTOR(0);					\
+end_stopped:	false							\
+	:: else								\
+	fi;
+#else
+#define may_stop(from, to)
+#endif
+
+/* thread.c: host_kick(). Between its last steps any time may pass, in which others kick too. */
 inline host_kick(from, to)
 {
 #ifndef NO_BARRIER_KICK
@@ -139,10 +164,19 @@ inline host_kick(from, to)
 	fi;
 	if
 	:: mode[to] == IN_GUEST ->
+		locked(from, first = (mode[to] == IN_GUEST); mode[to] = (first -> EXITING_GUEST : mode[to]));	/* cmpxchg() */
+		if
+		:: first ->
+			first = 0;
+			may_stop(from, to)
 #ifndef KICK_CPU_FIRST
-		on = cpu[to];			/* kick_process(): task_cpu() */
+			on = cpu[to];		/* kick_process(): task_cpu() */
 #endif
-		send_interrupt(to, on, ipi)
+#ifndef KICK_NO_INTERRUPT
+			send_interrupt(to, on, ipi)
+#endif
+		:: else
+		fi
 	:: else
 	fi
 }
@@ -171,7 +205,7 @@ inline take_interrupt(from, to, vector)
 /* irqfd, KVM_SIGNAL_MSI: another thread, on any CPU */
 proctype kicker(byte n)
 {
-	bit on;
+	bit on, first;
 
 	take_interrupt(KICKER(n), 0, VECTOR(n))
 }
@@ -192,7 +226,7 @@ inline lapic_timer_expired(from)
 /* The hrtimer is on a CPU that vCPU 0 is not on (any more). */
 proctype remote_timer()
 {
-	bit on;
+	bit on, first;
 
 	lapic_timer_expired(TIMER_CPU)
 }
@@ -203,7 +237,7 @@ proctype remote_timer()
  */
 proctype own_timer()
 {
-	bit on;
+	bit on, first;
 
 	timer_irq = 1;
 	!irqs_off[0];
@@ -213,18 +247,42 @@ proctype own_timer()
 	timer_irq = 0
 }
 
+/* event.c: event_nmi() */
+proctype nmi_sender()
+{
+	bit on, first;
+
+	atomic { owed[0] = owed[0] | OWED_NMI; sender_or(OTHER_CPU, REQUESTS, requests, 0, REQ_NMI) };
+	sender_or(OTHER_CPU, REQUESTS, requests, 0, REQ_EVENT);
+	host_kick(OTHER_CPU, 0)
+}
+
+/* lapic.c: queue_init() */
+proctype init_sender()
+{
+	bit on, first;
+
+	atomic { owed[0] = owed[0] | OWED_INIT; store(OTHER_CPU, PENDING_INIT, 0, 1) };
+	sender_or(OTHER_CPU, REQUESTS, requests, 0, REQ_EVENT);
+	host_kick(OTHER_CPU, 0)
+}
+
 /* mmu.c: host_flush_tlbs(), once what the guest had mapped is gone */
 proctype flusher()
 {
 	bit on;
 
 	stale = 1;
-	sender_or(FLUSHER_CPU, REQUESTS, requests, 0, REQ_TLB_FLUSH);
+	sender_or(OTHER_CPU, REQUESTS, requests, 0, REQ_TLB_FLUSH);
 #ifndef NO_BARRIER_FLUSH
-	fence(FLUSHER_CPU);
+	fence(OTHER_CPU);
 #endif
 	if
+#ifdef FLUSH_IN_GUEST_ONLY
 	:: mode[0] == IN_GUEST ->
+#else
+	:: mode[0] != OUTSIDE_GUEST ->
+#endif
 		on = cpu[0];
 		send_interrupt(0, on, call);
 #ifndef FLUSH_NO_WAIT
@@ -240,8 +298,9 @@ proctype flusher()
 #define irq_disable()	irqs_off[self] = 1
 /* What waits at the CPU is taken at once. */
 #define irq_enable()	d_step { irqs_off[self] = 0; ipi[self] = 0; call[self] = 0 }
-/* recheck_irr(), event_settle()...: vcpu_request() of one's own */
+/* vcpu_request() and vcpu_take_request() of one's own */
 #define request_self()	locked(self, requests[self] = requests[self] | REQ_EVENT)
+#define take_request(bit) locked(self, requests[self] = requests[self] & ~(bit))
 /* With one interrupt in service no other is deliverable here. */
 #define deliverable()	(irr[self] && !isr)
 
@@ -280,7 +339,20 @@ inline offer_interrupt()
 	fi
 }
 
-/* run.c: enter_once(): if vcpu_take_request(REQ_EVENT) then event_inject() */
+#ifdef NMI
+/* event.c: fold_nmi(), inject_nmi() */
+#define fold_nmi()					\
+	if						\
+	:: requests[self] & REQ_NMI ->			\
+		take_request(REQ_NMI);			\
+		nmi = 1					\
+	:: else						\
+	fi;
+#else
+#define fold_nmi()
+#endif
+
+/* run.c: enter_once(): event_inject(), if there is a request to take */
 inline inject()
 {
 	if
@@ -288,59 +360,144 @@ inline inject()
 #ifdef INJECT_BEFORE_TAKE
 		timer_deliver()
 		offer_interrupt();
-		locked(self, requests[self] = requests[self] & ~REQ_EVENT)
+		take_request(REQ_EVENT)
 #else
-		locked(self, requests[self] = requests[self] & ~REQ_EVENT);
+		take_request(REQ_EVENT);
 		timer_deliver()
+		fold_nmi()
+		offer_interrupt()
+#endif
+#if defined(NMI) && !defined(NMI_BY_EVENT)
+	:: !(requests[self] & REQ_EVENT) && requests[self] & REQ_NMI ->
+		timer_deliver()
+		fold_nmi()
 		offer_interrupt()
 #endif
 	:: else
 	fi
 }
 
-/* event.c: event_settle() */
+/* lapic_inline.h: lapic_recheck_irr() */
+inline recheck_irr()
+{
+	if
+	:: irr[self] -> request_self()
+	:: else
+	fi
+}
+
+/* event_inline.h: event_settle_apic() */
 inline settle()
 {
 	if
 	:: offered ->
 		if
-		:: taken -> isr = offered			/* lapic_take() */
-		:: else -> locked(self, irr[self] = irr[self] | offered)	/* lapic_withdraw() */
+		:: taken -> isr = offered			/* lapic_begin_service() */
+		:: else -> locked(self, irr[self] = irr[self] | offered)	/* lapic_irr_set() */
 		fi;
 		d_step { offered = 0; taken = 0 };
 #ifndef SETTLE_NO_REQUEST
-		request_self()
+		recheck_irr()
 #endif
 	:: else
 	fi
 }
 
-/* What an exit asked for: in the inner loop, or from vendor_handle_exit(). */
+#if defined(OWN_TIMER) || defined(REMOTE_TIMER)
+#define look_at_timer()	busy = timer_pending[self];
+#else
+#define look_at_timer()
+#endif
+#ifdef INIT
+#define look_at_init()	busy = busy || pending_init;
+#else
+#define look_at_init()
+#endif
+
+/* event.c: event_inject_again(). False: @busy. */
+inline inject_again()
+{
+#ifdef AGAIN_TIMER_FIRST
+	look_at_timer()
+#endif
+#ifndef AGAIN_NO_SETTLE
+	settle();					/* what offer_arriving() has offered */
+#endif
+	take_request(REQ_EVENT);
+#ifndef AGAIN_TIMER_FIRST
+	look_at_timer()
+#endif
+#ifdef AGAIN_TAKE_TWICE
+	take_request(REQ_EVENT);
+#endif
+	busy = busy || requests[self];
+	look_at_init()
+	if
+	:: busy ->
+#ifndef AGAIN_NO_PUT_BACK
+		request_self()
+#endif
+	:: else -> offer_interrupt()
+	fi
+}
+
+/* lapic.c: take_interrupt() of one's own: no kick */
+#define take_own_interrupt(vector)								\
+	locked(self, owed[self] = owed[self] | vector; irr[self] = irr[self] | vector);		\
+	request_self()
+
+/* event_inline.h: event_offer_arriving(), from fast.h: fast_self_ipi() */
+inline offer_arriving()
+{
+	if
+	:: exit == SELF_IPI && !requests[self] ->
+		if
+		:: !irr[self] && !isr -> d_step { owed[self] = owed[self] | VECTOR_IPI; offered = VECTOR_IPI; exit = 0 }
+		:: else
+		fi
+	:: else
+	fi
+}
+
+/* What an exit asked for: vendor_handle_fast() or vendor_handle_exit(), but for HLT. */
 inline handle_exit()
 {
 	if
-	:: exit == EOI ->					/* lapic.c: end_of_interrupt(), recheck_irr() */
+	:: exit == EOI ->					/* lapic.c: end_of_interrupt(), fast.h: fast_eoi() */
 		isr = 0;
-		if
-		:: irr[self] -> request_self()
-		:: else
-		fi
+		recheck_irr()
 #if VCPUS > 1
-	:: exit == IPI -> take_interrupt(self, 1 - self, VECTOR_IPI)	/* lapic_icr_write(), send_unicast() */
+	:: exit == IPI -> take_interrupt(self, 1 - self, VECTOR_IPI)	/* lapic_icr_write(), send_to_one() */
 #else
-	:: exit == SELF_IPI ->					/* send_to_self(): no kick */
-		locked(self, owed[self] = owed[self] | VECTOR_IPI; irr[self] = irr[self] | VECTOR_IPI);
-		request_self()
+	:: exit == SELF_IPI -> take_own_interrupt(VECTOR_IPI)		/* the same */
+#ifdef SELF_KICK
+	:: exit == ERROR ->					/* report_error(): it kicks, which interrupts nobody on this CPU */
+		take_own_interrupt(VECTOR_ERROR);
+		locked(self, mode[self] = (mode[self] == IN_GUEST -> EXITING_GUEST : mode[self]))
+#endif
 #endif
 	:: else
 	fi
 }
+
+#ifdef NMI
+#define nmi_wanted()	wanted = (requests[self] & REQ_NMI) != 0;
+#else
+#define nmi_wanted()	wanted = 0;
+#endif
+#ifdef INIT
+#define init_wanted()	wanted = wanted || pending_init;
+#else
+#define init_wanted()
+#endif
 
 /* run.c: vcpu_wants_to_run(), event.c: event_deliverable() */
 inline wants_to_run()
 {
+	nmi_wanted()
+	init_wanted()
 	timer_deliver()
-	wanted = deliverable()
+	wanted = wanted || deliverable()
 }
 
 /* The wait queue's lock, with interrupts off: a timer's handler may want it. */
@@ -382,18 +539,37 @@ inline finish_swait()
 }
 
 #ifdef FLUSHER
-/* run.c: serve_requests() */
-#define serve_requests()								\
+#define serve_flush()									\
 	if										\
-	:: requests[self] & REQ_TLB_FLUSH ->						\
-		locked(self, requests[self] = requests[self] & ~REQ_TLB_FLUSH);		\
-		stale = 0								\
+	:: requests[self] & REQ_TLB_FLUSH -> take_request(REQ_TLB_FLUSH); stale = 0	\
 	:: else										\
 	fi;
 #define guest_runs(yes)	atomic { in_guest = yes; assert(!(yes && flushed && stale)) };
 #else
-#define serve_requests()
+#define serve_flush()
 #define guest_runs(yes)
+#endif
+#ifdef INIT
+/* lapic.c: lapic_accept_init_sipi(), of the bootstrap processor */
+#define accept_init()									\
+	if										\
+	:: pending_init ->								\
+		locked(self, pending_init = 0; owed[self] = owed[self] & ~OWED_INIT);	\
+		halted = 0;								\
+		request_self()								\
+	:: else										\
+	fi;
+#else
+#define accept_init()
+#endif
+/* run.c: serve_requests() */
+#define serve_requests() serve_flush() accept_init()
+
+/* enter_once()'s last look. As it is, at requests alone; -DINIT_LOOK: at pending_init_sipi too, as only_interrupts_came() does. */
+#ifdef INIT_LOOK
+#define called_off()	(requests[self] || pending_init)
+#else
+#define called_off()	requests[self]
 #endif
 
 /* Its CPU is in a handler, or about to be. Here vCPU 0 is the only one. */
@@ -407,7 +583,7 @@ proctype vcpu(byte self)
 {
 	byte offered, isr;
 	byte exits = EXITS;
-	bit taken, halted, wanted, on;
+	bit taken, nmi, halted, wanted, busy, on, first;
 	mtype exit;
 
 round:	/* run.c: run_until_needed() */
@@ -435,9 +611,9 @@ round:	/* run.c: run_until_needed() */
 #endif
 #endif
 	if
-	:: requests[self] -> goto leave
-	:: !requests[self] && exits -> exits--; goto leave		/* host_work_pending() */
-	:: !requests[self]
+	:: called_off() -> goto leave
+	:: !called_off() && exits -> exits--; goto leave	/* host_work_pending() */
+	:: !called_off()
 	fi;
 #ifdef CHECK_BEFORE_MODE
 	store(self, MODE, self, IN_GUEST);
@@ -447,7 +623,13 @@ round:	/* run.c: run_until_needed() */
 	irq_disable();
 #endif
 
-vmrun:
+vmrun:	/* run_guest(): vendor_enter(), vendor_enter_again() */
+#ifdef NMI
+	if
+	:: nmi -> d_step { nmi = 0; owed[self] = owed[self] & ~OWED_NMI }	/* EVENTINJ */
+	:: else
+	fi;
+#endif
 	guest_runs(1)
 end_guest:	/* Here it may stay for ever, unless an interrupt is pending. */
 	if
@@ -459,6 +641,9 @@ end_guest:	/* Here it may stay for ever, unless an interrupt is pending. */
 #else
 	:: exits -> exits--; exit = SELF_IPI
 	:: exits -> exits--; exit = OTHER
+#ifdef SELF_KICK
+	:: exits -> exits--; exit = ERROR
+#endif
 #endif
 	:: ipi[self] || call[self] || timer_irq -> exit = INTR
 	fi;
@@ -471,55 +656,66 @@ end_guest:	/* Here it may stay for ever, unless an interrupt is pending. */
 	:: goto slow
 	fi;
 
-fast:	/* The inner loop: interrupts stay off, and mode stays IN_GUEST. */
+fast:	/* svm/fast.h: vendor_handle_fast(), in run_guest() or svm_inner(): interrupts stay off, and nobody writes OUTSIDE_GUEST. */
 #ifdef FAST_MODE_TOGGLES
 	store(self, MODE, self, OUTSIDE_GUEST);
 #endif
-	settle();
-	handle_exit();
+	settle();						/* fast_sync_apic() */
 	if
-	:: exit == HLT ->
-		wants_to_run();
+	:: exit == HLT ->					/* fast_halt() */
 		if
-		:: wanted -> request_self()
-		:: else -> halted = 1; goto leave
+		:: deliverable() -> request_self()
+		:: else -> goto slow
 		fi
 	:: else
 	fi;
-again:
+#if VCPUS == 1
+	offer_arriving();
+#endif
+	handle_exit();
+	exit = 0;
 #ifdef FAST_NO_RECHECK
 	goto vmrun;
 #endif
 #ifdef FAST_MODE_TOGGLES
 	store(self, MODE, self, IN_GUEST);
 #endif
-	if
+	if							/* may_enter_again() */
 	:: !requests[self] ->
 #ifdef FAST_IRQ_WINDOW
 		irq_enable();
 		irq_disable();
 #endif
 		goto vmrun
-	:: requests[self] == REQ_EVENT ->			/* may be served in the loop too */
-#ifndef FAST_OFFER_TWICE
-		settle();					/* what was offered for this re-entry */
+	:: requests[self] == REQ_EVENT && !pending_init ->	/* only_interrupts_came() */
+		inject_again();
+		if
+#ifdef SELF_KICK_UNCHECKED
+		:: !busy -> goto vmrun
+#else
+		:: !busy && mode[self] == IN_GUEST -> goto vmrun
 #endif
-		inject();
-		goto again
-	:: true						/* requests, need_resched, a pending host interrupt */
+		:: true						/* or host_work_pending() */
+		fi;
+		busy = 0
+	:: true							/* requests, host_work_pending(), too many rounds */
 	fi;
-leave:
-	store(self, MODE, self, OUTSIDE_GUEST);
-	irq_enable();
-	settle();
-	goto round;
 
-slow:	/* The rest of enter_once(). */
+slow:	/* The rest of enter_once(); exit is 0 if there is nothing left to do. */
 	store(self, MODE, self, OUTSIDE_GUEST);
-	settle();
+#ifndef FINISH_NO_SETTLE
+	settle();						/* vendor_finish() */
+#endif
 	irq_enable();
 	handle_exit();
 	halted = (exit == HLT);
+	exit = 0;
+	goto round;
+
+leave:	/* enter_once(): the entry is called off. */
+	store(self, MODE, self, OUTSIDE_GUEST);
+	irq_enable();
+	settle();
 	goto round;
 
 block:	/* run.c: wait_until_runnable(), block.c: poll() */
@@ -547,7 +743,7 @@ woken:
 	serve_requests()
 	wants_to_run();
 	if
-	:: wanted -> halted = 0; request_self()
+	:: wanted -> halted = 0; wanted = 0; request_self()
 	:: else
 	fi;
 	goto round
@@ -561,7 +757,7 @@ proctype in_the_end()
 end:
 	timeout;
 	for (v : 0 .. VCPUS - 1) {
-		assert(!owed[v] && !irr[v] && !timer_pending[v])
+		assert(!((owed[v] | irr[v]) & ~excused) && !timer_pending[v])
 	}
 }
 
@@ -589,6 +785,12 @@ init
 #endif
 #ifdef FLUSHER
 		run flusher();
+#endif
+#ifdef NMI
+		run nmi_sender();
+#endif
+#ifdef INIT
+		run init_sender();
 #endif
 		run in_the_end()
 	}
