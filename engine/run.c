@@ -160,7 +160,7 @@ static int enter_once(struct vcpu *v)
 	__atomic_store_n(&v->mode, IN_GUEST, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	ready = host_svm_on();
-	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || host_work_pending() || !ready) {
+	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->apic.pending_init_sipi || host_work_pending() || !ready) {
 		__atomic_store_n(&v->mode, OUTSIDE_GUEST, __ATOMIC_RELEASE);
 		host_irq_enable();
 		host_preempt_enable();

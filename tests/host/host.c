@@ -11,7 +11,7 @@
 #define LARGE_SIZE	(512 * PAGE_SIZE)
 #define MAX_CPUID	256
 
-u64 machine_now_ns = 1000000000;
+u64 machine_now_ns = 1000000000, machine_relax_ns = 1;
 bool machine_signal;
 u64 machine_xfeatures = 7;	/* x87, SSE, AVX */
 bool machine_la57, machine_tsc_stable = true;
@@ -399,7 +399,7 @@ void host_block(struct vcpu *v)
 		machine_blocked(v);
 }
 
-void host_relax(void) { machine_now_ns++; }
+void host_relax(void) { machine_now_ns += machine_relax_ns; }
 bool host_signal_pending(void) { return machine_signal; }
 void host_resched(void) { may_sleep(); }
 

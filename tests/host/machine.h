@@ -79,6 +79,8 @@ const char *machine_vmcb_problem(struct vcpu *v);
 
 /* The clock, shared by all machines of a process. host_tsc() follows it at MACHINE_TSC_KHZ. */
 extern u64 machine_now_ns;
+/* By so much who waits in a loop moves it. */
+extern u64 machine_relax_ns;
 /* host_accounting() answers the opposite. */
 extern bool machine_accounting_off;
 /* host_zalloc() finds none. */

@@ -14,7 +14,7 @@
  * preemption; -DKICKER_STOPS shows what would happen if that thread were not scheduled again.
  *
  * -DVCPUS=n -DKICKERS=n -DEXITS=n -DMIGRATIONS=n -DREMOTE_TIMER -DOWN_TIMER -DFLUSHER -DSELF_KICK -DNMI -DINIT say what there is;
- * -DINIT_LOOK repairs something (see there); the other macros break something.
+ * the other macros break something.
  */
 #ifndef VCPUS
 #define VCPUS 1
@@ -565,11 +565,11 @@ inline finish_swait()
 /* run.c: serve_requests() */
 #define serve_requests() serve_flush() accept_init()
 
-/* enter_once()'s last look. As it is, at requests alone; -DINIT_LOOK: at pending_init_sipi too, as only_interrupts_came() does. */
-#ifdef INIT_LOOK
-#define called_off()	(requests[self] || pending_init)
-#else
+/* enter_once()'s last look: at pending_init_sipi too, whose REQ_EVENT may have been taken; as only_interrupts_came() does. */
+#ifdef INIT_OVERLOOKED
 #define called_off()	requests[self]
+#else
+#define called_off()	(requests[self] || pending_init)
 #endif
 
 /* Its CPU is in a handler, or about to be. Here vCPU 0 is the only one. */
