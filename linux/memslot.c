@@ -406,14 +406,14 @@ int host_guest_read(struct vm *vm, u64 gpa, void *data, u32 len)
 	return access_guest(vm, gpa, data, len, false);
 }
 
-void host_reader_begin(struct host_reader *r, struct vm *vm)
+void host_reader_begin(struct host_reader *r, struct vm *vm) __acquires(srcu)
 {
 	r->vm = vm;
 	r->slot = NULL;
 	r->srcu = srcu_read_lock(&HOST_VM(vm)->srcu);
 }
 
-void host_reader_end(struct host_reader *r)
+void host_reader_end(struct host_reader *r) __releases(srcu)
 {
 	srcu_read_unlock(&HOST_VM(r->vm)->srcu, r->srcu);
 }
