@@ -56,7 +56,7 @@ int event_extint(struct vcpu *v, u32 vector);
 void event_inject(struct vcpu *v);
 /*
  * The same where nothing but interrupts can have come up since event_inject(), and interrupts of the host are off. False: something
- * else has, nothing is done.
+ * else has, or may have; nothing is offered, and REQ_EVENT is set for event_inject().
  */
 bool event_inject_again(struct vcpu *v);
 /* Something could be delivered if the guest ran now: used to decide whether a halted vCPU wakes. vCPU thread. */

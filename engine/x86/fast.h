@@ -45,7 +45,7 @@ static __always_inline bool fast_counting(const struct vcpu *v, const bool inner
 }
 
 /* An edge-triggered interrupt of the vCPU's own arrives. */
-static __always_inline bool fast_self_ipi(struct vcpu *v, u8 vector, bool logical, const bool inner)
+static __always_inline bool fast_self_ipi(struct vcpu *v, u8 vector, const bool inner)
 {
 	struct lapic *a = &v->apic;
 
@@ -55,7 +55,7 @@ static __always_inline bool fast_self_ipi(struct vcpu *v, u8 vector, bool logica
 	if (!event_offer_arriving(v, vector))
 		return false;
 	if (fast_counting(v, inner))
-		v->stats->ipi_one[APIC_FIXED][logical][EXEUNT_TARGET_SELF]++;
+		v->stats->ipi_one[APIC_FIXED][true][EXEUNT_TARGET_SELF]++;	/* by shorthand */
 	if (!inner) {
 		host_trace_apic_ipi(FAST_ICR_SELF | vector, 0);
 		host_trace_apic_accept(v, APIC_FIXED, false, vector);
@@ -68,7 +68,7 @@ static __always_inline bool fast_icr(struct vcpu *v, u64 icr, const bool inner)
 {
 	u32 low = (u32)icr;
 
-	if ((low & ~FAST_ICR_SELF_BITS) || (low & FAST_ICR_SHORTHAND) != FAST_ICR_SELF || !fast_self_ipi(v, low, true, inner))
+	if ((low & ~FAST_ICR_SELF_BITS) || (low & FAST_ICR_SHORTHAND) != FAST_ICR_SELF || !fast_self_ipi(v, low, inner))
 		return !inner && (v->mechanisms & EXEUNT_FAST_IPI) && lapic_icr_write_one(v, icr);
 	v->apic.x2apic_icr = icr;
 	if (!inner)
@@ -78,7 +78,7 @@ static __always_inline bool fast_icr(struct vcpu *v, u64 icr, const bool inner)
 
 static __always_inline bool fast_self_ipi_register(struct vcpu *v, u64 value, const bool inner)
 {
-	if (value > 0xff || !fast_self_ipi(v, value, true, inner))
+	if (value > 0xff || !fast_self_ipi(v, value, inner))
 		return !inner && (v->mechanisms & EXEUNT_FAST_IPI) && !lapic_x2apic_write(v, FAST_SELF_IPI, value);
 	if (!inner)
 		host_trace_apic(v, true, LAPIC_SELF_IPI, value);

@@ -243,18 +243,21 @@ void vendor_prepare(struct vcpu *v)
 	}
 }
 
-host_noinstr void vendor_enter(struct vcpu *v)
+static __always_inline void enter(struct vcpu *v, const bool again)
 {
-	host_context_enter(false);
+	host_context_enter(again);
 	svm_world_switch(v, v->hw.vmcb_pa, host_save_pa(), host_spec_ctrl());
 	host_context_exit();
 }
 
+host_noinstr void vendor_enter(struct vcpu *v)
+{
+	enter(v, false);
+}
+
 host_noinstr void vendor_enter_again(struct vcpu *v)
 {
-	host_context_enter(true);
-	svm_world_switch(v, v->hw.vmcb_pa, host_save_pa(), host_spec_ctrl());
-	host_context_exit();
+	enter(v, true);
 }
 
 /* An event was on its way in when the exit happened (15.7.2): it is delivered again, except where executing again does it. */
