@@ -12,25 +12,17 @@
 
 #include "x86/event_inline.h"
 
-enum fast_msr {
-	FAST_TSC_DEADLINE = 0x6e0,
-	FAST_X2APIC = 0x800, FAST_X2APIC_END = 0x8ff,
-	FAST_TPR = 0x808, FAST_EOI = 0x80b, FAST_ICR = 0x830, FAST_SELF_IPI = 0x83f,
-	/* Their writes may sleep (PV), or change what was looked at before the entry. */
-	SLOW_WALL_CLOCK = 0x11, SLOW_SYSTEM_TIME = 0x12, SLOW_SPEC_CTRL = 0x48, SLOW_PRED_CMD = 0x49, SLOW_XSS = 0xda0,
-	SLOW_PV = 0x4b564d00, SLOW_PV_END = 0x4b564dff,
-};
-
 /* An MSR whose accesses the inner loop knows. */
 static __always_inline bool fast_is_inner_msr(u32 index)
 {
-	return (index >= FAST_X2APIC && index <= FAST_X2APIC_END) || index == FAST_TSC_DEADLINE;
+	return (index >= M_X2APIC && index <= M_X2APIC_END) || index == M_TSCDEADLINE;
 }
 
+/* A write that may sleep (PV), or that changes what was looked at before the entry. */
 static __always_inline bool fast_write_is_slow(u32 index)
 {
-	return (index >= SLOW_PV && index <= SLOW_PV_END) || index == SLOW_SPEC_CTRL || index == SLOW_PRED_CMD || index == SLOW_XSS ||
-	       index == SLOW_WALL_CLOCK || index == SLOW_SYSTEM_TIME;
+	return (index >= M_PV_FIRST && index <= M_PV_RANGE_END) || index == M_SPEC_CTRL || index == M_PRED_CMD || index == M_XSS ||
+	       index == M_PV_OLD_WALL || index == M_PV_OLD_TIME;
 }
 
 /* Bits of the ICR: assert, shorthand; and what may be set in an IPI to the sender. */
@@ -79,7 +71,7 @@ static __always_inline bool fast_icr(struct vcpu *v, u64 icr, const bool inner)
 static __always_inline bool fast_self_ipi_register(struct vcpu *v, u64 value, const bool inner)
 {
 	if (value > 0xff || !fast_self_ipi(v, value, inner))
-		return !inner && (v->mechanisms & EXEUNT_FAST_IPI) && !lapic_x2apic_write(v, FAST_SELF_IPI, value);
+		return !inner && (v->mechanisms & EXEUNT_FAST_IPI) && !lapic_x2apic_write(v, M_X2APIC_SELF_IPI, value);
 	if (!inner)
 		host_trace_apic(v, true, LAPIC_SELF_IPI, value);
 	return true;
@@ -127,16 +119,16 @@ static __always_inline bool fast_deadline(struct vcpu *v, u64 value, const bool 
 
 static __always_inline bool fast_msr_write(struct vcpu *v, u32 index, u64 value, const bool inner)
 {
-	if (index == FAST_TSC_DEADLINE)
+	if (index == M_TSCDEADLINE)
 		return fast_deadline(v, value, inner);
-	if (index >= FAST_X2APIC && index <= FAST_X2APIC_END && lapic_x2apic(&v->apic)) {
-		if (index == FAST_ICR)
+	if (index >= M_X2APIC && index <= M_X2APIC_END && lapic_x2apic(&v->apic)) {
+		if (index == M_X2APIC_ICR)
 			return fast_icr(v, value, inner);
-		if (index == FAST_EOI)
+		if (index == M_X2APIC_EOI)
 			return fast_eoi(v, value, inner);
-		if (index == FAST_SELF_IPI)
+		if (index == M_X2APIC_SELF_IPI)
 			return fast_self_ipi_register(v, value, inner);
-		if (index == FAST_TPR)
+		if (index == M_X2APIC_TPR)
 			return fast_tpr(v, value, inner);
 	}
 	return !inner && !fast_write_is_slow(index) && !msr_write(v, index, value, false);
@@ -144,11 +136,11 @@ static __always_inline bool fast_msr_write(struct vcpu *v, u32 index, u64 value,
 
 static __always_inline bool fast_msr_read(struct vcpu *v, u32 index, u64 *value, const bool inner)
 {
-	if (index == FAST_TSC_DEADLINE) {
+	if (index == M_TSCDEADLINE) {
 		*value = v->apic.timer.tscdeadline;
 		return true;
 	}
-	if (index != FAST_TPR || !lapic_x2apic(&v->apic))
+	if (index != M_X2APIC_TPR || !lapic_x2apic(&v->apic))
 		return !inner && !msr_read(v, index, value, false);
 	*value = lapic_reg(&v->apic, LAPIC_TPR);
 	if (!inner)

@@ -31,7 +31,6 @@
 #define LAPIC_PAGE_MASK		0xfffull
 #define LAPIC_END		0x400u	/* the registers' end in the page */
 #define LAPIC_VERSION_VALUE	0x00050014u	/* integrated APIC, LVT entries 0..5 */
-#define X2APIC_MSR_ICR		0x830u
 
 #define SVR_WRITABLE		0x3ffu
 #define TPR_WRITABLE		0xffu
@@ -874,7 +873,7 @@ int lapic_x2apic_write(struct vcpu *v, u32 msr, u64 value)
 
 	if (!v->apic.present || !lapic_x2apic(&v->apic))
 		return 1;
-	if (msr == X2APIC_MSR_ICR)
+	if (msr == M_X2APIC_ICR)
 		return lapic_icr_write(v, value);
 	if (!x2apic_writable(v, reg, &bits) || value & ~(u64)bits)
 		return 1;

@@ -8,13 +8,6 @@
  */
 #include "x86/fast.h"
 
-#define PV_WALL_OLD	0x11
-#define PV_TIME_OLD	0x12
-#define PV_WALL		0x4b564d00
-#define PV_TIME		0x4b564d01
-
-#define PV_POLL_CONTROL	0x4b564d05
-
 #define FEATURE_CLOCKSOURCE	(1u << 0)
 #define FEATURE_CLOCKSOURCE2	(1u << 3)
 #define FEATURE_SEND_IPI	(1u << 11)
@@ -133,9 +126,9 @@ static bool offered(const struct vcpu *v, u32 index)
 	u32 need = 0;
 
 	switch (index) {
-	case PV_WALL_OLD: case PV_TIME_OLD: need = FEATURE_CLOCKSOURCE; break;
-	case PV_WALL: case PV_TIME: need = FEATURE_CLOCKSOURCE2; break;
-	case PV_POLL_CONTROL: need = FEATURE_POLL_CONTROL; break;
+	case M_PV_OLD_WALL: case M_PV_OLD_TIME: need = FEATURE_CLOCKSOURCE; break;
+	case M_PV_WALL: case M_PV_TIME: need = FEATURE_CLOCKSOURCE2; break;
+	case M_PV_POLL_CONTROL: need = FEATURE_POLL_CONTROL; break;
 	}
 	return v->cpuid.kvm_features & need;
 }
@@ -145,9 +138,9 @@ int pv_msr_read(struct vcpu *v, u32 index, u64 *value, bool host)
 	if (!host && !offered(v, index))
 		return 1;
 	switch (index) {
-	case PV_WALL: case PV_WALL_OLD: *value = v->pv.wall_clock_msr; return 0;
-	case PV_TIME: case PV_TIME_OLD: *value = v->pv.system_time_msr; return 0;
-	case PV_POLL_CONTROL: *value = v->pv.poll_control; return 0;
+	case M_PV_WALL: case M_PV_OLD_WALL: *value = v->pv.wall_clock_msr; return 0;
+	case M_PV_TIME: case M_PV_OLD_TIME: *value = v->pv.system_time_msr; return 0;
+	case M_PV_POLL_CONTROL: *value = v->pv.poll_control; return 0;
 	}
 	return 1;
 }
@@ -157,15 +150,15 @@ int pv_msr_write(struct vcpu *v, u32 index, u64 value, bool host)
 	if (!host && !offered(v, index))
 		return 1;
 	switch (index) {
-	case PV_WALL: case PV_WALL_OLD:
+	case M_PV_WALL: case M_PV_OLD_WALL:
 		v->pv.wall_clock_msr = value;
 		write_wall_clock(v, value);
 		return 0;
-	case PV_TIME: case PV_TIME_OLD:
+	case M_PV_TIME: case M_PV_OLD_TIME:
 		v->pv.system_time_msr = value;
 		vcpu_request(v, REQ_CLOCK_UPDATE);
 		return 0;
-	case PV_POLL_CONTROL:
+	case M_PV_POLL_CONTROL:
 		if (value & ~PV_HOST_MAY_POLL)
 			return 1;
 		v->pv.poll_control = value;

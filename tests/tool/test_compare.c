@@ -14,16 +14,10 @@
 #include "cmd.h"
 #include "compare.h"
 #include "synthetic.h"
+#include "near.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define SECOND 1000000000ull
-
-#define assert_near(a, b, relative) \
-	do { \
-		double near_a = (a), near_b = (b); \
-		if (!(fabs(near_a - near_b) <= fabs(near_b) * (relative))) \
-			fail_msg("%s is %.15g, not %.15g", #a, near_a, near_b); \
-	} while (0)
 
 /* --- Recordings made exit by exit --- */
 

@@ -10,13 +10,7 @@
 #include <cmocka.h>
 #include <string.h>
 #include "summary.h"
-
-#define assert_near(a, b, relative) \
-	do { \
-		double near_a = (a), near_b = (b); \
-		if (!(fabs(near_a - near_b) <= fabs(near_b) * (relative))) \
-			fail_msg("%s is %.15g, not %.15g", #a, near_a, near_b); \
-	} while (0)
+#include "near.h"
 
 static void none_is_all_zeros(void **state)
 {

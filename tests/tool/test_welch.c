@@ -11,15 +11,9 @@
 #include <string.h>
 #include <cmocka.h>
 #include "welch.h"
+#include "near.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-
-#define assert_near(a, b, relative) \
-	do { \
-		double near_a = (a), near_b = (b); \
-		if (!(fabs(near_a - near_b) <= fabs(near_b) * (relative))) \
-			fail_msg("%s is %.15g, not %.15g", #a, near_a, near_b); \
-	} while (0)
 
 static struct moments moments_of(const double *x, size_t n)
 {
