@@ -85,7 +85,6 @@ static __always_inline void prepare_fast(struct vcpu *v)
 {
 	bool fast;
 
-	v->mechanisms = host_mechanisms(v->vm);
 	fast = (v->mechanisms & EXEUNT_FAST_PATH) && !v->apic.vapic_gpa && vendor_may_be_fast(v) &&
 	       !__atomic_load_n(&v->run->request_interrupt_window, __ATOMIC_RELAXED);
 	v->rounds = fast ? EXEUNT_FAST_ROUNDS : 0;
@@ -150,6 +149,8 @@ static int enter_once(struct vcpu *v)
 		if (r <= 0 || v->mp_state != KVM_MP_STATE_RUNNABLE)
 			return r;
 	}
+	v->mechanisms = host_mechanisms(v->vm);
+	vendor_choose_delivery(v);
 	if (vcpu_take_request(v, REQ_EVENT) || v->run->request_interrupt_window || (v->requests & (1ull << REQ_NMI)))
 		event_inject(v);
 	if (v->apic.vapic_gpa)

@@ -7,6 +7,7 @@
 
 #include "host.h"
 #include "x86/npt.h"
+#include "vendor.h"		/* svm/ or vmx/, by include path: struct vendor_vm */
 
 #define VM_MAX_VCPUS	256	/* vCPU ids, and so APIC ids, are 0..255 */
 
@@ -37,6 +38,7 @@ struct vm {
 	bool tsc_begun, tsc_written;
 	s64 last_tsc_offset;
 	struct npt npt;
+	struct vendor_vm hw;
 };
 
 /* The vCPU with this id, or NULL. Any context. */

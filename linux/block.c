@@ -117,6 +117,7 @@ static bool sleep(struct host_vcpu *hv, u64 *time)
 	bool slept = false, work;
 
 	lapic_timer_tighten(&hv->v);
+	vendor_leave_cpu(&hv->v);
 	atomic64_set(&hv->woken_ns, 0);
 	for (;;) {
 		prepare_to_swait_exclusive(&hv->wait, &wait, TASK_INTERRUPTIBLE);

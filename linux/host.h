@@ -148,6 +148,11 @@ void host_timer_follow(struct vcpu *v);
  * it had to be woken. Any context.
  */
 enum exeunt_target host_kick(struct vcpu *v);
+/*
+ * The same where the CPU takes interrupts from the APIC by itself (lapic.apicv): @v is not made to leave the guest for one that has just
+ * been put into IRR. Any context.
+ */
+enum exeunt_target host_post(struct vcpu *v);
 /* Its thread is on a CPU, in KVM_RUN or another call. Any context; true only for this moment. */
 bool host_vcpu_on_cpu(const struct vcpu *v);
 /* Waits until vcpu_wants_to_run(v) (run.h) or a signal. vCPU thread. */
@@ -160,6 +165,8 @@ static inline bool host_signal_pending(void) { return signal_pending(current); }
 
 static inline void host_cpuid(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d) { cpuid_count(leaf, sub, a, b, c, d); }
 static inline u32 host_cpu(void) { return raw_smp_processor_id(); }
+/* Of the CPU that this is. Preemption off. */
+static inline u32 host_apic_id(void) { return cpu_physical_id(smp_processor_id()); }
 /* MSRs that may not exist (the feature MSRs): -EIO when the CPU raises #GP. */
 int host_rdmsr_safe(u32 msr, u64 *value);
 static inline bool host_la57(void) { return pgtable_l5_enabled(); }

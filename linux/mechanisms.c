@@ -43,6 +43,7 @@ SWITCH(fast_timer, EXEUNT_FAST_TIMER, "Also with writes of the TSC deadline");
 SWITCH(lazy_timer, EXEUNT_LAZY_TIMER, "Leave the host's timer as it is when the guest's moves later");
 SWITCH(inner_loop, EXEUNT_INNER_LOOP, "Deal with the simplest exits without leaving the guest's segment bases");
 SWITCH(timer_advance, EXEUNT_TIMER_ADVANCE, "Let the host's timer fire earlier by what it takes from there into the guest");
+SWITCH(avic, EXEUNT_AVIC, "Let the CPU deliver interrupts and IPIs to running vCPUs by itself, where it has AVIC");
 
 u32 host_mechanisms(const struct vm *vm)
 {

@@ -9,6 +9,7 @@
 #include <linux/swait.h>
 #include <asm/msr.h>
 #include "vm.h"
+#include "hardware.h"
 #include "vm_stats.h"
 #include "x86/state.h"
 
@@ -69,6 +70,7 @@ static void reload_ldt(void)
 
 static void put_off_cpu(struct host_vcpu *hv)
 {
+	vendor_leave_cpu(&hv->v);
 	reload_ldt();
 	WRITE_ONCE(hv->cpu, -1);
 	if (hv->tsc_aux_loaded)
@@ -156,6 +158,31 @@ enum exeunt_target host_kick(struct vcpu *v)
 	}
 	preempt_enable();
 	return state;
+}
+
+enum exeunt_target host_post(struct vcpu *v)
+{
+	struct host_vcpu *hv = HOST_VCPU(v);
+	enum exeunt_target state = EXEUNT_TARGET_OUTSIDE;
+	int cpu = READ_ONCE(hv->cpu);
+
+	if (cpu < 0)
+		state = EXEUNT_TARGET_PREEMPTED;
+	/* The barrier is in here, as in host_kick(). */
+	if (swq_has_sleeper(&hv->wait)) {
+		block_note_wake(hv);
+		swake_up_one(&hv->wait);
+		return EXEUNT_TARGET_HALTED;
+	}
+	if (READ_ONCE(v->mode) == OUTSIDE_GUEST)
+		return state;
+	/* A vCPU that enters the guest looks at IRR, also if it has gone to another CPU meanwhile. */
+	cpu = READ_ONCE(hv->cpu);
+	if (cpu >= 0) {
+		trace_kvm_avic_doorbell(v->id, cpu_physical_id(cpu));
+		hardware_doorbell(cpu);
+	}
+	return EXEUNT_TARGET_RUNNING;
 }
 
 /* Notes which thread runs the vCPU; a VMM changes that rarely. */

@@ -26,6 +26,7 @@
 	{ 0x080, "vmrun" }, { 0x081, "hypercall" }, { 0x082, "vmload" }, { 0x083, "vmsave" }, { 0x084, "stgi" }, \
 	{ 0x085, "clgi" }, { 0x086, "skinit" }, { 0x087, "rdtscp" }, { 0x089, "wbinvd" }, { 0x08a, "monitor" }, \
 	{ 0x08b, "mwait" }, { 0x08c, "mwait_cond" }, { 0x08d, "xsetbv" }, { 0x08e, "rdpru" }, { 0x0a0, "invlpgb" }, { 0x0a2, "invpcid" }, { 0x0a4, "tlbsync" }, { 0x400, "npf" }, \
+	{ 0x401, "avic_incomplete_ipi" }, { 0x402, "avic_unaccelerated_access" }, \
 	{ 0xffffffff, "invalid_guest_state" }
 
 #define KVM_EXIT_NAMES \
@@ -374,6 +375,61 @@ TRACE_EVENT(kvm_fpu,
 		__entry->load = load;
 	),
 	TP_printk("%s", __print_symbolic(__entry->load, { 0, "unload" }, { 1, "load" }))
+);
+
+TRACE_EVENT(kvm_avic_incomplete_ipi,
+	TP_PROTO(u32 vcpu, u32 icrh, u32 icrl, u32 id, u32 index),
+	TP_ARGS(vcpu, icrh, icrl, id, index),
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(u32, icrh)
+		__field(u32, icrl)
+		__field(u32, id)
+		__field(u32, index)
+	),
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->icrh = icrh;
+		__entry->icrl = icrl;
+		__entry->id = id;
+		__entry->index = index;
+	),
+	TP_printk("vcpu %u icr 0x%08x:%08x reason %u index %u", __entry->vcpu, __entry->icrh, __entry->icrl, __entry->id, __entry->index)
+);
+
+TRACE_EVENT(kvm_avic_unaccelerated_access,
+	TP_PROTO(u32 vcpu, u32 offset, bool ft, bool rw, u32 vec),
+	TP_ARGS(vcpu, offset, ft, rw, vec),
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(u32, offset)
+		__field(bool, ft)
+		__field(bool, rw)
+		__field(u32, vec)
+	),
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->offset = offset;
+		__entry->ft = ft;
+		__entry->rw = rw;
+		__entry->vec = vec;
+	),
+	TP_printk("vcpu %u apic_%s 0x%x %s vec %u", __entry->vcpu, __entry->rw ? "write" : "read", __entry->offset,
+		  __entry->ft ? "trap" : "fault", __entry->vec)
+);
+
+TRACE_EVENT(kvm_avic_doorbell,
+	TP_PROTO(u32 vcpuid, u32 apicid),
+	TP_ARGS(vcpuid, apicid),
+	TP_STRUCT__entry(
+		__field(u32, vcpuid)
+		__field(u32, apicid)
+	),
+	TP_fast_assign(
+		__entry->vcpuid = vcpuid;
+		__entry->apicid = apicid;
+	),
+	TP_printk("vcpu %u apicid %x", __entry->vcpuid, __entry->apicid)
 );
 
 TRACE_EVENT(kvm_emulate_insn,

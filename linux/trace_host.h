@@ -52,6 +52,10 @@ static __always_inline bool host_traces_exits(void)
 	WHEN_ON(kvm_cr, 1, cr, value)
 #define host_trace_hypercall(nr, a0, a1, a2, a3) \
 	WHEN_ON(kvm_hypercall, nr, a0, a1, a2, a3)
+#define host_trace_avic_incomplete_ipi(v, icr_high, icr_low, reason, index) \
+	WHEN_ON(kvm_avic_incomplete_ipi, (v)->id, icr_high, icr_low, reason, index)
+#define host_trace_avic_unaccelerated(v, reg, write, vector) \
+	WHEN_ON(kvm_avic_unaccelerated_access, (v)->id, reg, true, write, vector)
 #define host_trace_emulate(v, failed) \
 	WHEN_ON(kvm_emulate_insn, vcpu_rip(v), (u32)VMCB(v)->s.cs.base, (v)->emul.code.nr, (v)->emul.code.bytes, \
 			       vcpu_is_64bit(v) ? 9 : vcpu_cs_is_32bit(v) ? 5 : vcpu_cr0(v) & 1, failed)

@@ -337,6 +337,7 @@ static void vm_free(struct kref *ref)
 	for (i = 0; i < VM_MAX_VCPUS; i++)
 		if (hvm->vm.vcpu_by_id[i])
 			vcpu_free(HOST_VCPU(hvm->vm.vcpu_by_id[i]));
+	vendor_vm_destroy(&hvm->vm);
 	stats_vm_end(hvm);
 	memslots_destroy(hvm);
 	cleanup_srcu_struct(&hvm->srcu);
@@ -385,9 +386,12 @@ static struct host_vm *vm_alloc(void)
 	pv_clock_set(&hvm->vm, 0);
 	hvm->mm = current->mm;
 	hvm->halt_poll_ns = HALT_POLL_DEFAULT;
-	r = init_srcu_struct(&hvm->srcu);
+	r = vendor_vm_create(&hvm->vm);
 	if (r)
 		goto fail;
+	r = init_srcu_struct(&hvm->srcu);
+	if (r)
+		goto fail_vendor;
 	r = memslots_init(hvm);
 	if (r)
 		goto fail_srcu;
@@ -404,6 +408,8 @@ fail_slots:
 	memslots_destroy(hvm);
 fail_srcu:
 	cleanup_srcu_struct(&hvm->srcu);
+fail_vendor:
+	vendor_vm_destroy(&hvm->vm);
 fail:
 	kvfree(hvm);
 	return ERR_PTR(r);

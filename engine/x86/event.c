@@ -184,8 +184,11 @@ static bool is_extint(struct vcpu *v, int vector)
  */
 static void offer_interrupt(struct vcpu *v)
 {
-	int vector = next_interrupt(v);
+	int vector;
 
+	if (unlikely(v->apic.apicv))
+		return;		/* the CPU finds them in IRR */
+	vector = next_interrupt(v);
 	v->ev.offered = vector;
 	if (vector >= 0) {
 		if (!is_extint(v, vector))

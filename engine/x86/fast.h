@@ -44,7 +44,9 @@ static __always_inline bool fast_self_ipi(struct vcpu *v, u8 vector, const bool 
 	if (!(v->mechanisms & EXEUNT_FAST_IPI) || vector < LAPIC_FIRST_VECTOR || !lapic_sw_enabled(a) ||
 	    __atomic_load_n(&v->requests, __ATOMIC_RELAXED) || (lapic_reg(a, LAPIC_TMR + (vector >> 5) * 16) & lapic_vector_bit(vector)))
 		return false;
-	if (!event_offer_arriving(v, vector))
+	if (unlikely(a->apicv))
+		lapic_irr_set(a, vector);
+	else if (!event_offer_arriving(v, vector))
 		return false;
 	if (fast_counting(v, inner))
 		v->stats->ipi_one[APIC_FIXED][true][EXEUNT_TARGET_SELF]++;	/* by shorthand */
@@ -62,7 +64,7 @@ static __always_inline bool fast_icr(struct vcpu *v, u64 icr, const bool inner)
 
 	if ((low & ~FAST_ICR_SELF_BITS) || (low & FAST_ICR_SHORTHAND) != FAST_ICR_SELF || !fast_self_ipi(v, low, inner))
 		return !inner && (v->mechanisms & EXEUNT_FAST_IPI) && lapic_icr_write_one(v, icr);
-	v->apic.x2apic_icr = icr;
+	lapic_set_x2apic_icr(&v->apic, icr);
 	if (!inner)
 		host_trace_apic(v, true, LAPIC_ICR, icr);
 	return true;
@@ -122,6 +124,8 @@ static __always_inline bool fast_msr_write(struct vcpu *v, u32 index, u64 value,
 	if (index == M_TSCDEADLINE)
 		return fast_deadline(v, value, inner);
 	if (index >= M_X2APIC && index <= M_X2APIC_END && lapic_x2apic(&v->apic)) {
+		if (unlikely(v->apic.apicv))
+			lapic_read_service(&v->apic);
 		if (index == M_X2APIC_ICR)
 			return fast_icr(v, value, inner);
 		if (index == M_X2APIC_EOI)
@@ -211,9 +215,14 @@ static __always_inline bool fast_cpuid(struct vcpu *v, u64 *rax, const bool inne
 /* HLT with an interrupt that the guest will take: it need not wait. */
 static __always_inline bool fast_halt(struct vcpu *v)
 {
-	if (!(vcpu_rflags(v) & FLAG_IF) || lapic_pending_vector(v) < 0)
+	if (!(vcpu_rflags(v) & FLAG_IF))
 		return false;
-	vcpu_request(v, REQ_EVENT);
+	if (unlikely(v->apic.apicv))
+		lapic_read_service(&v->apic);
+	if (lapic_pending_vector(v) < 0)
+		return false;
+	if (!v->apic.apicv)
+		vcpu_request(v, REQ_EVENT);
 	return true;
 }
 

@@ -80,11 +80,25 @@ static void irr_forget(struct lapic *a, u32 i)
 		__atomic_fetch_or(&a->irr_words, 1u << i, __ATOMIC_SEQ_CST);
 }
 
+/* The highest vector in IRR, without the summary. */
+static int scan_irr(struct lapic *a)
+{
+	for (int i = 7; i >= 0; i--) {
+		u32 word = __atomic_load_n(&a->regs[LAPIC_IRR / 4 + i * 4], __ATOMIC_ACQUIRE);
+
+		if (word)
+			return i * 32 + lapic_highest_bit(word);
+	}
+	return -1;
+}
+
 int lapic_highest_irr(struct vcpu *v)
 {
 	struct lapic *a = &v->apic;
 	u32 words, word, i;
 
+	if (unlikely(a->apicv))
+		return scan_irr(a);
 	while ((words = __atomic_load_n(&a->irr_words, __ATOMIC_ACQUIRE))) {
 		i = lapic_highest_bit(words);
 		word = __atomic_load_n(&a->regs[LAPIC_IRR / 4 + i * 4], __ATOMIC_ACQUIRE);
@@ -117,7 +131,7 @@ int lapic_pending_vector(struct vcpu *v)
 	struct lapic *a = &v->apic;
 	int vector;
 
-	if (!__atomic_load_n(&a->irr_words, __ATOMIC_ACQUIRE) || !lapic_hw_enabled(a))
+	if ((!__atomic_load_n(&a->irr_words, __ATOMIC_ACQUIRE) && !a->apicv) || !lapic_hw_enabled(a))
 		return -1;
 	vector = lapic_highest_irr(v);
 	if (vector < 0 || LAPIC_PRIORITY((u32)vector) <= LAPIC_PRIORITY(lapic_reg(a, LAPIC_PPR)))
@@ -146,7 +160,7 @@ bool lapic_vector_in_flight(struct vcpu *v, u8 vector)
 }
 
 /* APM vol. 2, 16.6.4: the highest interrupt in service is done. */
-static void end_of_interrupt(struct vcpu *v)
+void lapic_eoi(struct vcpu *v)
 {
 	struct lapic *a = &v->apic;
 	int vector = a->isr_top;
@@ -164,13 +178,30 @@ static void end_of_interrupt(struct vcpu *v)
 
 /* --- Acceptance. --- */
 
-/* What the vCPU was doing; without a kick it is the one that sends. */
+/*
+ * What the vCPU was doing; without a kick it is the one that sends. A CPU that takes interrupts by itself looks at IRR when it enters the
+ * guest. That it does so no more the vCPU notes first, and then looks at IRR (lapic_set_apicv): either it finds the bit, or we find the note.
+ */
 static enum exeunt_target take_interrupt(struct vcpu *v, u8 vector, bool level, bool kick)
 {
-	lapic_set_trigger_mode(&v->apic, vector, level);
-	lapic_irr_set(&v->apic, vector);
+	struct lapic *a = &v->apic;
+
+	lapic_set_trigger_mode(a, vector, level);
+	lapic_irr_set(a, vector);
+	if (unlikely(__atomic_load_n(&a->apicv, __ATOMIC_SEQ_CST)))
+		return kick ? host_post(v) : EXEUNT_TARGET_SELF;
 	vcpu_request(v, REQ_EVENT);
 	return kick ? host_kick(v) : EXEUNT_TARGET_SELF;
+}
+
+void lapic_set_apicv(struct vcpu *v, bool on)
+{
+	struct lapic *a = &v->apic;
+
+	__atomic_store_n(&a->apicv, on, __ATOMIC_SEQ_CST);
+	lapic_read_service(a);
+	__atomic_fetch_or(&a->irr_words, 0xff, __ATOMIC_SEQ_CST);
+	vcpu_request(v, REQ_EVENT);
 }
 
 /*
@@ -410,11 +441,12 @@ static void count_ipi(struct vcpu *v, const struct apic_msg *msg, int count, int
 	}
 }
 
-/* Delivers to one of several. *@count: those that took it; *@first: what the first of them was doing. */
-static void deliver_next(struct vcpu *v, struct vcpu *src, const struct apic_msg *msg, int *count, int *first)
+/*
+ * One of several has taken an IPI if @state, what it was doing, is not negative. *@count: those that took it; *@first: what the first of them
+ * was doing.
+ */
+static void note_taken(struct vcpu *src, int state, int *count, int *first)
 {
-	int state = deliver_one(v, src, msg);
-
 	if (state < 0)
 		return;
 	if (!(*count)++)
@@ -432,7 +464,7 @@ static int deliver_all(struct vm *vm, struct vcpu *src, const struct apic_msg *m
 
 	vm_for_each_vcpu(vm, v, i)
 		if (lapic_msg_matches(v, src, msg))
-			deliver_next(v, src, msg, &count, first);
+			note_taken(src, deliver_one(v, src, msg), &count, first);
 	return count;
 }
 
@@ -488,9 +520,9 @@ int lapic_deliver_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data)
 
 /* --- IPIs. --- */
 
-static void send_ipi(struct vcpu *v, u32 icr, u32 dest)
+static struct apic_msg icr_message(const struct vcpu *v, u32 icr, u32 dest)
 {
-	struct apic_msg msg = {
+	return (struct apic_msg){
 		.dest = dest,
 		.vector = icr & LVT_VECTOR,
 		.delivery_mode = (icr & ICR_MODE) >> 8,
@@ -500,6 +532,11 @@ static void send_ipi(struct vcpu *v, u32 icr, u32 dest)
 		.assert = icr & ICR_ASSERT,
 		.x2apic_dest = lapic_x2apic(&v->apic),
 	};
+}
+
+static void send_ipi(struct vcpu *v, u32 icr, u32 dest)
+{
+	struct apic_msg msg = icr_message(v, icr, dest);
 
 	host_trace_apic_ipi(icr, dest);
 	if (msg.delivery_mode <= APIC_LOWEST && msg.vector < LAPIC_FIRST_VECTOR) {
@@ -561,7 +598,7 @@ bool lapic_icr_write_one(struct vcpu *v, u64 icr)
 	target = find_target(v, low, dest);
 	if (unlikely(!target))
 		return false;
-	v->apic.x2apic_icr = (u64)dest << 32 | low;
+	lapic_set_x2apic_icr(&v->apic, (u64)dest << 32 | low);
 	send_to_one(v, target, low, dest);
 	host_trace_apic(v, true, LAPIC_ICR, icr);
 	return true;
@@ -592,7 +629,7 @@ int lapic_send_to_set(struct vcpu *v, u32 icr, u64 base, u32 width, u64 low, u64
 			struct vcpu *target = vm_vcpu(v->vm, (u32)base + i * width + __builtin_ctzll(set));
 
 			if (target && lapic_reachable(&target->apic))
-				deliver_next(target, v, &msg, &count, &first);
+				note_taken(v, deliver_one(target, v, &msg), &count, &first);
 		}
 	}
 	if (low | high)
@@ -618,10 +655,46 @@ int lapic_icr_write(struct vcpu *v, u64 icr)
 		return 0;
 	if (low & ~ICR_WRITABLE)
 		return 1;
-	v->apic.x2apic_icr = (u64)dest << 32 | low;
+	lapic_set_x2apic_icr(&v->apic, (u64)dest << 32 | low);
 	send_ipi(v, low, dest);
 	host_trace_apic(v, true, LAPIC_ICR, icr);
 	return 0;
+}
+
+/*
+ * The CPU has set the bit of @vector in IRR, and that was not enough. A vCPU in guest mode that takes interrupts by itself has seen it:
+ * it began to run after that. -1: it is none of the targets. As take_interrupt().
+ */
+static int take_sent(struct vcpu *v, struct vcpu *src, const struct apic_msg *msg)
+{
+	enum exeunt_target state = target_state(src, v);
+
+	if (!lapic_msg_matches(v, src, msg) || !lapic_sw_enabled(&v->apic))
+		return -1;
+	host_trace_apic_accept(v, msg->delivery_mode, msg->level, msg->vector);
+	if (__atomic_load_n(&v->apic.apicv, __ATOMIC_SEQ_CST)) {
+		if (state != EXEUNT_TARGET_RUNNING && v != src)
+			host_post(v);
+		return state;
+	}
+	__atomic_fetch_or(&v->apic.irr_words, 1u << (msg->vector >> 5), __ATOMIC_SEQ_CST);
+	vcpu_request(v, REQ_EVENT);
+	if (v != src)
+		host_kick(v);
+	return state;
+}
+
+void lapic_icr_sent(struct vcpu *v, u64 icr)
+{
+	struct apic_msg msg = icr_message(v, (u32)icr, icr >> 32);
+	int count = 0, first = -1;
+	struct vcpu *target;
+	u32 i;
+
+	host_trace_apic_ipi((u32)icr, icr >> 32);
+	vm_for_each_vcpu(v->vm, target, i)
+		note_taken(v, take_sent(target, v, &msg), &count, &first);
+	count_ipi(v, &msg, count, first);
 }
 
 /* --- Registers. --- */
@@ -666,6 +739,7 @@ static void write_svr(struct vcpu *v, u32 value)
 	struct lapic *a = &v->apic;
 
 	lapic_set_reg(a, LAPIC_SVR, value & SVR_WRITABLE);
+	vendor_apic_changed(v);
 	if (lapic_sw_enabled(a))
 		return;
 	for (u32 reg = LAPIC_LVT_TIMER; reg <= LAPIC_LVT_ERROR; reg += 16)
@@ -686,6 +760,10 @@ static u32 read_reg(struct vcpu *v, u32 reg)
 		return LAPIC_VERSION_VALUE;
 	case LAPIC_TIMER_CURRENT:
 		return lapic_timer_current(v);
+	case LAPIC_PPR:
+		if (a->apicv)
+			lapic_read_service(a);
+		return lapic_reg(a, LAPIC_PPR);
 	default:
 		return lapic_reg(a, reg);
 	}
@@ -698,7 +776,7 @@ static void write_reg(struct vcpu *v, u32 reg, u32 value)
 
 	switch (reg) {
 	case LAPIC_EOI:
-		end_of_interrupt(v);
+		lapic_eoi(v);
 		return;
 	case LAPIC_TPR:
 		lapic_set_tpr(v, value & TPR_WRITABLE);
@@ -827,7 +905,9 @@ int lapic_x2apic_read(struct vcpu *v, u32 msr, u64 *value)
 
 	if (!v->apic.present || !lapic_x2apic(&v->apic) || !reg_exists(reg, READABLE_REGS))
 		return 1;
-	*value = reg == LAPIC_ICR ? v->apic.x2apic_icr : read_reg(v, reg);
+	*value = read_reg(v, reg);
+	if (reg == LAPIC_ICR)
+		*value |= (u64)lapic_reg(&v->apic, LAPIC_ICR_HIGH) << 32;
 	host_trace_apic(v, false, reg, *value);
 	return 0;
 }
@@ -889,9 +969,7 @@ int lapic_x2apic_write(struct vcpu *v, u32 msr, u64 value)
 
 int lapic_create(struct vcpu *v)
 {
-	u64 pa;
-
-	v->apic.regs = host_pages_alloc(0, &pa);
+	v->apic.regs = host_pages_alloc(0, &v->apic.regs_pa);
 	if (!v->apic.regs)
 		return -ENOMEM;
 	v->apic.present = true;
@@ -927,7 +1005,6 @@ static void reset_regs(struct vcpu *v)
 		lapic_set_reg(a, LAPIC_LVT_LINT0, APIC_EXTINT << 8);
 	a->isr_top = -1;
 	a->isr_words = 0;
-	a->x2apic_icr = 0;
 	__atomic_store_n(&a->esr_pending, 0, __ATOMIC_RELAXED);
 }
 
@@ -943,6 +1020,7 @@ void lapic_reset(struct vcpu *v, bool init)
 		a->sipi_vector = 0;
 	}
 	reset_regs(v);
+	vendor_apic_changed(v);
 	vcpu_request(v, REQ_IOAPIC_SCAN);
 }
 
@@ -1002,7 +1080,8 @@ int lapic_set_base(struct vcpu *v, u64 value, bool host)
 	if (!lapic_hw_enabled(a))
 		reset_regs(v);
 	else if (lapic_x2apic(a))
-		a->x2apic_icr = lapic_reg(a, LAPIC_ICR);
+		lapic_set_reg(a, LAPIC_ICR_HIGH, 0);
+	vendor_apic_changed(v);
 	vcpu_request(v, REQ_EVENT);
 	vcpu_request(v, REQ_IOAPIC_SCAN);
 	return 0;
@@ -1032,11 +1111,7 @@ void lapic_get_state(struct vcpu *v, struct kvm_lapic_state *s)
 		return;
 	for (u32 reg = 0; reg < LAPIC_END; reg += 16)
 		save_reg(s, reg, read_reg(v, reg));
-	if (!lapic_x2apic(a))
-		return;
-	save_reg(s, LAPIC_ICR, (u32)a->x2apic_icr);
-	save_reg(s, LAPIC_ICR_HIGH, a->x2apic_icr >> 32);
-	if (!v->vm->x2apic_ids32)
+	if (lapic_x2apic(a) && !v->vm->x2apic_ids32)
 		save_reg(s, LAPIC_ID, v->id << 24);
 }
 
@@ -1079,9 +1154,7 @@ static void load_regs(struct vcpu *v, const struct kvm_lapic_state *s)
 	lapic_set_reg(a, LAPIC_ESR, saved_reg(s, LAPIC_ESR) & 0xff);
 	lapic_set_reg(a, LAPIC_ICR, saved_reg(s, LAPIC_ICR) & ICR_WRITABLE);
 	lapic_set_reg(a, LAPIC_ICR_HIGH,
-		      lapic_x2apic(a) ? 0 : saved_reg(s, LAPIC_ICR_HIGH) & LDR_WRITABLE);
-	a->x2apic_icr = (u64)saved_reg(s, LAPIC_ICR_HIGH) << 32 |
-			(saved_reg(s, LAPIC_ICR) & ICR_WRITABLE);
+		      saved_reg(s, LAPIC_ICR_HIGH) & (lapic_x2apic(a) ? ~0u : LDR_WRITABLE));
 	for (u32 reg = LAPIC_LVT_TIMER; reg <= LAPIC_LVT_ERROR; reg += 16)
 		lapic_set_reg(a, reg, saved_reg(s, reg) & lvt_writable(v, reg));
 	lapic_set_reg(a, LAPIC_TIMER_INITIAL, saved_reg(s, LAPIC_TIMER_INITIAL));
@@ -1103,6 +1176,7 @@ int lapic_set_state(struct vcpu *v, const struct kvm_lapic_state *s)
 	load_vectors(a, s);
 	load_regs(v, s);
 	lapic_update_ppr(a);
+	vendor_apic_changed(v);
 	lapic_timer_load(v, saved_reg(s, LAPIC_TIMER_CURRENT), tscdeadline);
 	vcpu_request(v, REQ_EVENT);
 	vcpu_request(v, REQ_IOAPIC_SCAN);

@@ -106,11 +106,16 @@ struct lapic {
 	 * IRR bits, atomically, and then bit n of irr_words, which says that word n may have some.
 	 */
 	u32 *regs;
+	u64 regs_pa;
+	/*
+	 * The CPU takes interrupts from IRR into ISR by itself: irr_words may lack bits, and what is said of ISR is true after
+	 * lapic_read_service() only.
+	 */
+	bool apicv;
 	u32 irr_words;
 	u32 isr_words;		/* bit n: word n of ISR has some */
 	int isr_top;		/* highest vector in ISR, or -1 */
 	u32 esr_pending;	/* errors since ESR was last written; set atomically by anyone */
-	u64 x2apic_icr;
 	u32 pending_init_sipi;	/* bit 0 INIT, bit 1 SIPI; set atomically by anyone */
 	u8 sipi_vector;
 	u8 eoi_vector;		/* for KVM_EXIT_IOAPIC_EOI */
@@ -166,6 +171,18 @@ int lapic_icr_write(struct vcpu *v, u64 icr);
  * cluster. False: nothing has happened, lapic_icr_write() has to do it.
  */
 bool lapic_icr_write_one(struct vcpu *v, u64 icr);
+/*
+ * The CPU has sent what @icr says for @v, an x2APIC: IRR is set in all targets, but not all of them ran. Those that do not are told. vCPU
+ * thread.
+ */
+void lapic_icr_sent(struct vcpu *v, u64 icr);
+/* The highest interrupt in service is done. vCPU thread, after lapic_read_service(). */
+void lapic_eoi(struct vcpu *v);
+/*
+ * The CPU takes interrupts by itself from the next entry on, or does so no more (apicv). Those that have come are looked for. vCPU
+ * thread.
+ */
+void lapic_set_apicv(struct vcpu *v, bool on);
 /*
  * An IPI to a set of vCPUs (KVM_HC_SEND_IPI), in either mode of the APICs: to the APIC ids @base + n for each bit n of @low, and
  * @base + @width + n for each of @high, with the delivery mode, vector, level and trigger mode of @icr. How many took it; -EINVAL if
@@ -268,6 +285,12 @@ static __always_inline u32 lapic_reg(const struct lapic *a, u32 reg)
 static __always_inline void lapic_set_reg(struct lapic *a, u32 reg, u32 value)
 {
 	__atomic_store_n(&a->regs[reg / 4], value, __ATOMIC_RELAXED);
+}
+/* An x2APIC's ICR is two registers in the page. */
+static __always_inline void lapic_set_x2apic_icr(struct lapic *a, u64 icr)
+{
+	lapic_set_reg(a, LAPIC_ICR, (u32)icr);
+	lapic_set_reg(a, LAPIC_ICR_HIGH, icr >> 32);
 }
 static __always_inline u8 lapic_tpr(const struct lapic *a)
 {

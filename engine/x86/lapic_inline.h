@@ -43,7 +43,7 @@ static __always_inline void lapic_update_ppr(struct lapic *a)
 /* What may be delivered changed: look again at the next entry, if there is anything to look for. */
 static __always_inline void lapic_recheck_irr(struct vcpu *v)
 {
-	if (__atomic_load_n(&v->apic.irr_words, __ATOMIC_RELAXED))
+	if (__atomic_load_n(&v->apic.irr_words, __ATOMIC_RELAXED) && !v->apic.apicv)
 		vcpu_request(v, REQ_EVENT);
 }
 
@@ -63,6 +63,22 @@ static __always_inline void lapic_begin_service(struct lapic *a, u8 vector)
 	*lapic_vector_word(a, LAPIC_ISR, vector) |= lapic_vector_bit(vector);
 	a->isr_words |= 1u << (vector >> 5);
 	a->isr_top = max(a->isr_top, (int)vector);
+	lapic_update_ppr(a);
+}
+
+/* What the CPU has put into ISR and taken out (apicv). vCPU thread. */
+static __always_inline void lapic_read_service(struct lapic *a)
+{
+	a->isr_words = 0;
+	a->isr_top = -1;
+	for (u32 i = 0; i < 8; i++) {
+		u32 word = lapic_reg(a, LAPIC_ISR + i * 16);
+
+		if (!word)
+			continue;
+		a->isr_words |= 1u << i;
+		a->isr_top = i * 32 + lapic_highest_bit(word);
+	}
 	lapic_update_ppr(a);
 }
 

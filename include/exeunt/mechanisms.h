@@ -20,7 +20,8 @@ enum exeunt_mechanism {
 	EXEUNT_LAZY_TIMER = 1 << 3,	/* lazy_timer: the host's timer stays as it is when the guest's moves later */
 	EXEUNT_INNER_LOOP = 1 << 4,	/* inner_loop: and the simplest of them without leaving the guest's segment bases */
 	EXEUNT_TIMER_ADVANCE = 1 << 5,	/* timer_advance: the host's timer fires earlier by what it takes from there into the guest */
-	EXEUNT_MECHANISMS = (1 << 6) - 1
+	EXEUNT_AVIC = 1 << 6,		/* avic: the CPU delivers interrupts and IPIs to running vCPUs by itself, where it can (AVIC, x2AVIC) */
+	EXEUNT_MECHANISMS = (1 << 7) - 1
 };
 
 /* So many exits in a row at most are dealt with before host interrupts are enabled for a moment. */

@@ -52,7 +52,7 @@ struct step {
 /* What there is to know of a vCPU but for its GPRs and its LAPIC's registers. */
 #define FIELDS(F) \
 	F(rip) F(rflags) F(shadow) F(cpl) F(cs) F(dr6) F(cr8) F(taken) F(events) F(extint) F(nmi_pending) F(nmi_masked) F(nmi_injected) \
-	F(exception) F(exception_vector) F(exception_error) F(interrupt) F(x2apic_icr) F(base) F(esr_pending) F(init_sipi) \
+	F(exception) F(exception_vector) F(exception_error) F(interrupt) F(base) F(esr_pending) F(init_sipi) \
 	F(sipi_vector) F(eoi_vector) F(deadline) F(expires) F(current_count) F(divide) F(mp_state) F(requests) F(tsc_offset) \
 	F(exit_reason) F(result)
 
@@ -142,7 +142,6 @@ static void look_at_lapic(struct vcpu *v, struct view *w)
 	fold_offered(v, w);
 	isr = highest_bit(&w->lapic[LAPIC_ISR / 16]);
 	w->lapic[LAPIC_PPR / 16] = isr < 0 || (int)(*tpr & 0xf0) >= (isr & 0xf0) ? *tpr : (u64)isr & 0xf0;
-	w->x2apic_icr = a->x2apic_icr;
 	w->base = a->base;
 	w->esr_pending = a->esr_pending;
 	w->init_sipi = a->pending_init_sipi;

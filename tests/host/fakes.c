@@ -96,6 +96,18 @@ FAKE void vcpu_advance_to(struct vcpu *v, u64 next_rip)
 	vcpu_clear_shadow(v);
 }
 
+/* --- svm/avic.c --- */
+
+FAKE void vendor_apic_changed(struct vcpu *v)
+{
+}
+
+FAKE void svm_avic_leave_cpu(struct vcpu *v)
+{
+}
+
+/* --- svm/svm.c --- */
+
 /* Where the VMCB keeps each segment, by enum seg. */
 static const size_t segment_offset[] = {
 	offsetof(struct vmcb, s.es), offsetof(struct vmcb, s.cs),   offsetof(struct vmcb, s.ss),

@@ -388,6 +388,18 @@ enum exeunt_target host_kick(struct vcpu *v)
 	return machine_of(v)->off_cpu ? EXEUNT_TARGET_PREEMPTED : EXEUNT_TARGET_OUTSIDE;
 }
 
+enum exeunt_target host_post(struct vcpu *v)
+{
+	u32 mode = __atomic_load_n(&v->mode, __ATOMIC_SEQ_CST);
+
+	__atomic_fetch_add(&machine_of(v)->posts, 1, __ATOMIC_RELAXED);
+	if (mode != OUTSIDE_GUEST)
+		return EXEUNT_TARGET_RUNNING;
+	if (v->mp_state != KVM_MP_STATE_RUNNABLE)
+		return EXEUNT_TARGET_HALTED;
+	return machine_of(v)->off_cpu ? EXEUNT_TARGET_PREEMPTED : EXEUNT_TARGET_OUTSIDE;
+}
+
 bool host_vcpu_on_cpu(const struct vcpu *v) { return !((const struct machine_vcpu *)v)->off_cpu; }
 bool host_accounting(void) { return !machine_accounting_off; }
 
@@ -488,6 +500,7 @@ struct asid_cpu *host_asid_cpu(void) { return &asids; }
 /* --- The CPU. --- */
 
 u32 host_cpu(void) { return machine_cpu.nr; }
+u32 host_apic_id(void) { return machine_cpu.nr + MACHINE_FIRST_APIC_ID; }
 bool host_svm_on(void) { return !machine_cpu.svm_off; }
 u64 host_spec_ctrl_bits(void) { return machine_spec_ctrl_bits; }
 bool host_cpu_switches_spec_ctrl(void) { return machine_v_spec_ctrl; }

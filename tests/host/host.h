@@ -135,6 +135,7 @@ static inline void host_timer_follow(struct vcpu *v) { }
 /* --- Threads. --- */
 
 enum exeunt_target host_kick(struct vcpu *v);
+enum exeunt_target host_post(struct vcpu *v);
 bool host_vcpu_on_cpu(const struct vcpu *v);
 bool host_accounting(void);
 void host_block(struct vcpu *v);
@@ -145,6 +146,7 @@ void host_resched(void);
 
 void host_cpuid(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d);
 u32 host_cpu(void);
+u32 host_apic_id(void);
 int host_rdmsr_safe(u32 msr, u64 *value);
 u64 host_spec_ctrl_bits(void);
 bool host_cpu_switches_spec_ctrl(void);
@@ -226,6 +228,8 @@ static inline void host_trace_inj_virq(u8 vector) { }
 static inline void host_trace_inj_exception(u8 vector, bool has_error, u32 error, bool again) { }
 static inline void host_trace_cr(u32 cr, u64 value) { }
 static inline void host_trace_hypercall(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3) { }
+static inline void host_trace_avic_incomplete_ipi(struct vcpu *v, u32 high, u32 low, u32 reason, u32 index) { }
+static inline void host_trace_avic_unaccelerated(struct vcpu *v, u32 reg, bool write, u8 vector) { }
 static inline void host_trace_emulate(struct vcpu *v, bool failed) { }
 
 #endif

@@ -10,11 +10,13 @@
 #include "x86/lapic_inline.h"
 
 #define MACHINE_TSC_KHZ		2000000ull	/* host TSC: 2 cycles a ns */
+#define MACHINE_FIRST_APIC_ID	16	/* of host CPU 0 */
 
 /* What was asked of the host on behalf of one vCPU. */
 struct machine_vcpu {
 	struct vcpu vcpu;	/* first: a vcpu pointer is a machine_vcpu pointer */
 	u32 kicks;
+	u32 posts;		/* calls of host_post() */
 	u32 blocks;
 	u32 timer_arms, timer_cancels;
 	u64 timer_deadline;	/* host_now_ns() scale; 0 not armed */

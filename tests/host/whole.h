@@ -82,7 +82,7 @@ static inline struct machine *whole_add_machine(u64 mem_size, bool irqchip)
 	struct machine *m = machine_create(mem_size);
 
 	m->vm.irqchip_split = irqchip;
-	if (npt_create(&m->vm, 4))
+	if (npt_create(&m->vm, 4) || vendor_vm_create(&m->vm))
 		abort();
 	pv_clock_set(&m->vm, 0);
 	whole_add_vcpu(m, 0);
@@ -107,6 +107,7 @@ static inline void whole_free_machine(struct machine *m)
 	for (u32 i = 0; i < VM_MAX_VCPUS; i++)
 		if (m->vcpus[i])
 			whole_free_vcpu(&m->vcpus[i]->vcpu);
+	vendor_vm_destroy(&m->vm);
 	npt_destroy(&m->vm);
 	if (m->nr_tables)
 		abort();

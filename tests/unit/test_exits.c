@@ -653,7 +653,7 @@ static void test_failed_entry_is_reported_with_its_reason(void **state)
 
 static void test_unknown_exit_is_an_internal_error_with_its_code(void **state)
 {
-	static const u32 unknown[] = { 0x66, 0x88, 0x8f, 0x90, 0xa3, 0x401, 0x403, 0x7fffffff, 0x41, 0x5f, 0x1234 };
+	static const u32 unknown[] = { 0x66, 0x88, 0x8f, 0x90, 0xa3, 0x401, 0x402, 0x403, 0x7fffffff, 0x41, 0x5f, 0x1234 };
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(unknown); i++) {
 		if (unknown[i] == SVM_EXIT_EXCP_BASE + VEC_DB)

@@ -359,7 +359,7 @@ static void self_ipis_are_fast_by_both_registers(void **state)
 	assert_true(in_irr(v, VECTOR));
 	assert_fast({ wrmsr, ICR, 1u << 18 | 0x51 });
 	assert_true(in_irr(v, 0x51));
-	assert_int_equal(v->apic.x2apic_icr, 1u << 18 | 0x51);
+	assert_int_equal(lapic_reg(&v->apic, LAPIC_ICR), 1u << 18 | 0x51);
 	assert_int_equal(v->stats->ipi_one[APIC_FIXED][1][EXEUNT_TARGET_SELF], 2);
 }
 

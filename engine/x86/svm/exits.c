@@ -451,6 +451,36 @@ static int handle_unknown(struct vcpu *v)
 	return internal_error(v, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, v->hw.exit_code);
 }
 
+/* The guest's x2APIC could not send an IPI all by itself; the guest is behind the write (15.29.9.1). */
+static noinline int handle_incomplete_ipi(struct vcpu *v)
+{
+	u64 icr = VMCB(v)->c.exit_info_1, info = VMCB(v)->c.exit_info_2;
+
+	if (v->hw.avic != AVIC_FULL)
+		return handle_unknown(v);
+	host_trace_avic_incomplete_ipi(v, icr >> 32, (u32)icr, info >> 32, (u32)info);
+	if (info >> 32 == AVIC_IPI_NOT_RUNNING)
+		lapic_icr_sent(v, icr);
+	else
+		lapic_icr_write(v, icr);
+	return RESUME;
+}
+
+/*
+ * Of what AVIC does not accelerate and the MSR permission map lets through, that is the EOI of a level-triggered interrupt: it is still in
+ * service, and the guest behind the write (15.29.9.2).
+ */
+static noinline int handle_unaccelerated(struct vcpu *v)
+{
+	u64 info = VMCB(v)->c.exit_info_1;
+
+	host_trace_avic_unaccelerated(v, AVIC_ACCESS_REG(info), info & AVIC_ACCESS_WRITE, (u8)VMCB(v)->c.exit_info_2);
+	if (v->hw.avic != AVIC_FULL || AVIC_ACCESS_REG(info) != LAPIC_EOI || !(info & AVIC_ACCESS_WRITE))
+		return handle_unknown(v);
+	lapic_eoi(v);
+	return RESUME;
+}
+
 #ifndef EXEUNT_DISPATCH_TABLE
 
 /* The rare ones, apart from the hot switch. */
@@ -479,6 +509,10 @@ static noinline int handle_rare_exit(struct vcpu *v)
 		return handle_nothing(v);
 	case SVM_EXIT_IRET:
 		return handle_iret(v);
+	case SVM_EXIT_AVIC_INCOMPLETE_IPI:
+		return handle_incomplete_ipi(v);
+	case SVM_EXIT_AVIC_NOACCEL:
+		return handle_unaccelerated(v);
 	case SVM_EXIT_RDPMC:
 		return inject_gp(v);		/* no counters are offered */
 	case SVM_EXIT_INVD:
@@ -541,7 +575,7 @@ int vendor_handle_exit(struct vcpu *v)
  * make DISPATCH=table: the opposite, for measuring what the switch saves (bench/dispatch). What others do: one pointer for each exit code,
  * called through the kernel's retpoline. Same handlers, same outcome.
  */
-static int (*const exit_handlers[SVM_EXIT_NPF + 1])(struct vcpu *v) = {
+static int (*const exit_handlers[SVM_EXIT_AVIC_NOACCEL + 1])(struct vcpu *v) = {
 	[SVM_EXIT_READ_CR0]			= handle_cr0_read,
 	[SVM_EXIT_WRITE_CR0]			= handle_cr0_write,
 	[SVM_EXIT_WRITE_CR4]			= handle_cr4_write,
@@ -576,6 +610,8 @@ static int (*const exit_handlers[SVM_EXIT_NPF + 1])(struct vcpu *v) = {
 	[SVM_EXIT_INVPCID]			= inject_ud,
 	[SVM_EXIT_TLBSYNC]			= inject_ud,
 	[SVM_EXIT_NPF]				= handle_npf,
+	[SVM_EXIT_AVIC_INCOMPLETE_IPI]		= handle_incomplete_ipi,
+	[SVM_EXIT_AVIC_NOACCEL]			= handle_unaccelerated,
 };
 
 int vendor_handle_exit(struct vcpu *v)

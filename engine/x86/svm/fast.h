@@ -31,6 +31,21 @@ static __always_inline void vendor_allow_inner(struct vcpu *v, bool fast)
 	stats_allow_inner(v->stats);
 }
 
+/*
+ * Who delivers interrupts at the entries to come: the CPU, if it has AVIC and v->mechanisms has, the APIC is on, and no interrupt comes past
+ * it. Before event_inject(). vCPU thread.
+ */
+static __always_inline void vendor_choose_delivery(struct vcpu *v)
+{
+	enum avic_mode mode = AVIC_OFF;
+
+	if (svm.avic && (v->mechanisms & EXEUNT_AVIC) && lapic_reachable(&v->apic) && v->ev.extint < 0 && !v->apic.vapic_gpa &&
+	    !__atomic_load_n(&v->run->request_interrupt_window, __ATOMIC_RELAXED))
+		mode = svm.x2avic && lapic_x2apic(&v->apic) ? AVIC_FULL : AVIC_DELIVER;
+	if (unlikely(mode != v->hw.avic))
+		svm_avic_choose(v, mode);
+}
+
 /* The inner loop dealt with the exit that has ended it, and has noted it for the accounting. */
 static __always_inline bool vendor_inner_handled(struct vcpu *v)
 {

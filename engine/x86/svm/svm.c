@@ -4,6 +4,7 @@
  * control area says; exits.c has the exit handlers.
  */
 #include "x86/svm/svm.h"
+#include "x86/lapic_inline.h"
 #include "x86/svm/switch_offsets.h"
 
 _Static_assert(__builtin_offsetof(struct vcpu, regs) == V_REGS, "switch.S");
@@ -43,6 +44,8 @@ static bool svm_detect(const char **why)
 		return false;
 	}
 	svm.nr_asids = b;
+	svm.avic = d & (1u << 13);
+	svm.x2avic = svm.avic && (d & (1u << 18));
 	svm.nrip = d & (1u << 3);
 	svm.flush_by_asid = d & (1u << 6);
 	svm.decode_assists = d & (1u << 7);
@@ -53,6 +56,10 @@ static bool svm_detect(const char **why)
 		*why = "this CPU has no ASID for a guest";
 		return false;
 	}
+	host_cpuid(0x80000000, 0, &a, &b, &c, &d);
+	if (a >= 0x80000008)
+		host_cpuid(0x80000008, 0, &a, &b, &c, &d);
+	svm.phys_bits = clamp_t(u32, a & 0xff, 36, 52);
 	return true;
 }
 
@@ -68,16 +75,21 @@ int svm_init(void)
 	if (!iopm)
 		return -ENOMEM;
 	memset(iopm, 0xff, 4096 << IOPM_ORDER);
+	if (svm_avic_init()) {
+		svm_exit();
+		return -ENOMEM;
+	}
 	return 0;
 }
 
 void svm_exit(void)
 {
+	svm_avic_exit();
 	host_pages_free(iopm, IOPM_ORDER);
 }
 
 /* The MSR permission map has two bits per MSR, read and write: 0 gives the guest the register (15.11). */
-static void msrpm_pass(struct vcpu *v, u32 msr, bool pass)
+void svm_pass_msr(struct vcpu *v, u32 msr, bool pass)
 {
 	u32 index = msr < 0x2000 ? msr : msr - 0xc0000000u + 0x2000;
 	u8 *byte = (u8 *)v->hw.msrpm + index / 4;
@@ -103,12 +115,13 @@ int vendor_create(struct vcpu *v)
 	}
 	memset(v->hw.msrpm, 0xff, 8192);
 	for (unsigned int i = 0; i < sizeof(passed_msrs) / sizeof(passed_msrs[0]); i++)
-		msrpm_pass(v, passed_msrs[i], true);
+		svm_pass_msr(v, passed_msrs[i], true);
 	return 0;
 }
 
 void vendor_destroy(struct vcpu *v)
 {
+	svm_avic_destroy(v);
 	host_pages_free(v->hw.vmcb, 0);
 	host_pages_free(v->hw.msrpm, 1);
 	v->hw.vmcb = NULL;
@@ -189,6 +202,7 @@ void vendor_reset(struct vcpu *v, bool init)
 	reset_registers(&v->hw.vmcb->s, init);
 	reset_intercepts(v);
 	vendor_set_cr0(v, CR0_ET_BIT | caches);
+	svm_avic_reset(v);
 	c->iopm_pa = iopm_pa;
 	c->msrpm_pa = v->hw.msrpm_pa;
 	c->int_ctl = V_INTR_MASKING_BIT;
@@ -201,7 +215,7 @@ void vendor_reset(struct vcpu *v, bool init)
 	if (!init) {
 		v->hw.spec_ctrl = v->hw.vmcb->s.spec_ctrl = 0;
 		v->hw.spec_ctrl_passed = 0;
-		msrpm_pass(v, 0x48, false);
+		svm_pass_msr(v, 0x48, false);
 	}
 }
 
@@ -235,6 +249,8 @@ void vendor_prepare(struct vcpu *v)
 	vmcb->s.rsp = v->regs[R_SP];
 	vmcb->c.tlb_ctl = asid_prepare(&v->hw.asid, host_asid_cpu(), host_cpu(), svm.flush_by_asid);
 	vmcb->c.asid = v->hw.asid.id;
+	if (unlikely(v->hw.avic == AVIC_FULL && !v->hw.avic_running))
+		svm_avic_come_to_cpu(v);
 	/* Armed breakpoints need their addresses in the CPU; so does an instruction that accesses them. */
 	if (unlikely(v->hw.guest_dr || (vmcb->s.dr7 & 0xff))) {
 		v->hw.guest_dr = true;
@@ -311,6 +327,8 @@ void vendor_finish(struct vcpu *v)
 		return;
 	}
 	vmcb->c.tlb_ctl = TLB_KEEP;
+	if (unlikely(v->apic.apicv))
+		lapic_read_service(&v->apic);
 	if (v->hw.event_given) {
 		vendor_clear_event(v);
 		event_delivered(v);
@@ -420,7 +438,7 @@ void vendor_update_tpr(struct vcpu *v)
 {
 	int irr;
 
-	if (!v->apic.present)
+	if (!v->apic.present || v->apic.apicv)
 		return;
 	irr = lapic_highest_irr(v);
 	/* Blocked: a lower TPR lets it in. Offered: a higher one takes it back, which not every CPU emulator does by itself. */
@@ -472,7 +490,7 @@ void vendor_set_msr(struct vcpu *v, u32 index, u64 value)
 void vendor_pass_spec_ctrl(struct vcpu *v)
 {
 	v->hw.spec_ctrl_passed = 1;
-	msrpm_pass(v, 0x48, true);
+	svm_pass_msr(v, 0x48, true);
 }
 
 void vendor_set_efer(struct vcpu *v, u64 efer)

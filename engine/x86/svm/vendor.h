@@ -15,6 +15,12 @@ struct vcpu;
 struct vm;
 struct kvm_segment;
 
+/*
+ * Who delivers the guest's interrupts: the hypervisor offers them one by one; the CPU takes them from IRR (AVIC); and lets the guest send
+ * and end them, too (x2AVIC). See avic.c.
+ */
+enum avic_mode { AVIC_OFF, AVIC_DELIVER, AVIC_FULL };
+
 struct vendor_vcpu {
 	/* Offsets known to switch.S. */
 	u64 spec_ctrl;		/* the guest's */
@@ -35,15 +41,23 @@ struct vendor_vcpu {
 	u64 nmi_singlestep_flags;
 	bool nmi_step_iret;	/* over IRET, which pops the guest's flags */
 	bool guest_dr;		/* DR0..3 hold the guest's values while it runs */
+	u8 avic;		/* enum avic_mode */
+	bool avic_running;	/* AVIC_FULL, and other CPUs know where it runs */
 	u32 exit_code;		/* of the last exit; 0xffffffff when VMRUN failed */
 };
 
 #define VMCB(v) ((v)->hw.vmcb)
 
+/* A VM's part: 0 where the CPU has no AVIC. */
+struct vendor_vm {
+	u64 *avic_ids;		/* the physical APIC ID table, by vCPU id; each entry is written by its vCPU's thread */
+	u64 avic_ids_pa;
+};
+
 /* What the CPU offers (CPUID 8000_000Ah); filled by svm_init. */
 struct svm_features {
-	u32 nr_asids;
-	bool nrip, flush_by_asid, decode_assists, pause_filter, pause_threshold, v_spec_ctrl;
+	u32 nr_asids, phys_bits;
+	bool avic, x2avic, nrip, flush_by_asid, decode_assists, pause_filter, pause_threshold, v_spec_ctrl;
 };
 extern struct svm_features svm;
 
@@ -94,6 +108,9 @@ void svm_exit(void);
 #define vcpu_exit_reason(v)	(VMCB(v)->c.exit_code)
 
 /* --- Lifetime. -ENOMEM. --- */
+int vendor_vm_create(struct vm *vm);
+/* When its vCPUs are gone; also of nothing. */
+void vendor_vm_destroy(struct vm *vm);
 int vendor_create(struct vcpu *v);
 void vendor_destroy(struct vcpu *v);
 void vendor_reset(struct vcpu *v, bool init);
@@ -108,6 +125,19 @@ void vendor_finish(struct vcpu *v);
 int vendor_handle_exit(struct vcpu *v);
 /* The vCPU's translations are dropped before it runs next. vCPU thread. */
 void vendor_flush_tlb(struct vcpu *v);
+
+/*
+ * The vCPU's thread leaves the CPU, or is about to look for interrupts for the last time before it sleeps: CPUs that send it some by
+ * themselves will have to wake it. vCPU thread, also with interrupts off. No-op unless they think that it runs.
+ */
+#define vendor_leave_cpu(v) \
+	do { \
+		if (unlikely((v)->hw.avic_running)) \
+			svm_avic_leave_cpu(v); \
+	} while (0)
+void svm_avic_leave_cpu(struct vcpu *v);
+/* The vCPU's APIC may have begun or ceased to take interrupts. vCPU thread. */
+void vendor_apic_changed(struct vcpu *v);
 
 /* --- Events (called by event.c). --- */
 void vendor_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error);

@@ -56,6 +56,8 @@ enum intercept_word { ICPT_CR, ICPT_DR, ICPT_EXCEPTION, ICPT_MISC1, ICPT_MISC2, 
 #define V_INTR_PRIO(n)		((u32)(n) << 16)
 #define V_IGN_TPR_BIT		(1u << 20)
 #define V_INTR_MASKING_BIT	(1u << 24)
+#define X2AVIC_BIT		(1u << 30)
+#define AVIC_BIT		(1u << 31)
 
 #define INT_SHADOW_BIT		1ull		/* int_state (068h) */
 #define NP_ENABLE_BIT		1ull		/* np_ctl (090h) */
@@ -70,6 +72,13 @@ enum tlb_control { TLB_KEEP = 0, TLB_FLUSH_ALL = 1, TLB_FLUSH_GUEST = 3 };
 #define EVENT_TYPE_FIELD	(7u << 8)
 #define EVENT_ERROR_VALID	(1u << 11)
 #define EVENT_VALID		(1u << 31)
+
+/* exit_info_2 of an IPI that AVIC has not completed: in the upper half why, and in the lower an index of the first target with that (15.29). */
+#define AVIC_IPI_NOT_RUNNING	1u	/* sent, but not all targets run; for any other reason nothing is sent */
+
+/* exit_info_1 of an access that AVIC does not accelerate: the register's offset, and whether it is a write. */
+#define AVIC_ACCESS_REG(info)	((u32)(info) & 0xff0)
+#define AVIC_ACCESS_WRITE	(1ull << 32)
 
 /* exit_info_1 of a nested page fault: it hit the access itself, not the guest's page tables (15.25.6). */
 #define NPF_FINAL		(1ull << 32)
@@ -115,7 +124,11 @@ struct vmcb_control {
 	u64 next_rip;		/* 0c8h */
 	u8 insn_len;		/* 0d0h */
 	u8 insn_bytes[15];
-	u8 rsvd_0e0[0x400 - 0xe0];
+	u64 avic_page;		/* 0e0h */
+	u64 rsvd_0e8;
+	u64 avic_logical;	/* 0f0h */
+	u64 avic_physical;	/* 0f8h: and in its low 12 bits the last index */
+	u8 rsvd_100[0x400 - 0x100];
 } __attribute__((packed));
 
 struct vmcb_save {
@@ -163,6 +176,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "a VMCB is one page");
 _Static_assert(__builtin_offsetof(struct vmcb, c.iopm_pa) == 0x40, "");
 _Static_assert(__builtin_offsetof(struct vmcb, c.exit_code) == 0x70, "");
 _Static_assert(__builtin_offsetof(struct vmcb, c.next_rip) == 0xc8, "");
+_Static_assert(__builtin_offsetof(struct vmcb, c.avic_physical) == 0xf8, "");
 _Static_assert(__builtin_offsetof(struct vmcb, s.efer) == 0x400 + 0xd0, "");
 _Static_assert(__builtin_offsetof(struct vmcb, s.cr4) == 0x400 + 0x148, "");
 _Static_assert(__builtin_offsetof(struct vmcb, s.rsp) == 0x400 + 0x1d8, "");
@@ -183,7 +197,7 @@ enum svm_exit {
 	SVM_EXIT_VMSAVE = 0x83, SVM_EXIT_STGI = 0x84, SVM_EXIT_CLGI = 0x85, SVM_EXIT_SKINIT = 0x86, SVM_EXIT_RDTSCP = 0x87,
 	SVM_EXIT_WBINVD = 0x89, SVM_EXIT_MONITOR = 0x8a, SVM_EXIT_MWAIT = 0x8b, SVM_EXIT_MWAIT_COND = 0x8c,
 	SVM_EXIT_XSETBV = 0x8d, SVM_EXIT_RDPRU = 0x8e, SVM_EXIT_INVLPGB = 0xa0, SVM_EXIT_INVPCID = 0xa2,
-	SVM_EXIT_TLBSYNC = 0xa4, SVM_EXIT_NPF = 0x400,
+	SVM_EXIT_TLBSYNC = 0xa4, SVM_EXIT_NPF = 0x400, SVM_EXIT_AVIC_INCOMPLETE_IPI = 0x401, SVM_EXIT_AVIC_NOACCEL = 0x402,
 	SVM_EXIT_ERR = -1,
 };
 
