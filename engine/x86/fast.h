@@ -82,8 +82,11 @@ static __always_inline bool fast_self_ipi_register(struct vcpu *v, u64 value, co
 static __always_inline bool fast_eoi(struct vcpu *v, u64 value, const bool inner)
 {
 	struct lapic *a = &v->apic;
-	int vector = a->isr_top;
+	int vector;
 
+	if (unlikely(a->apicv))
+		lapic_read_service(a);
+	vector = a->isr_top;
 	if (value || (vector >= 0 && lapic_eoi_exits(a, vector)))
 		return false;
 	if (!inner)
@@ -124,8 +127,6 @@ static __always_inline bool fast_msr_write(struct vcpu *v, u32 index, u64 value,
 	if (index == M_TSCDEADLINE)
 		return fast_deadline(v, value, inner);
 	if (index >= M_X2APIC && index <= M_X2APIC_END && lapic_x2apic(&v->apic)) {
-		if (unlikely(v->apic.apicv))
-			lapic_read_service(&v->apic);
 		if (index == M_X2APIC_ICR)
 			return fast_icr(v, value, inner);
 		if (index == M_X2APIC_EOI)
@@ -215,11 +216,7 @@ static __always_inline bool fast_cpuid(struct vcpu *v, u64 *rax, const bool inne
 /* HLT with an interrupt that the guest will take: it need not wait. */
 static __always_inline bool fast_halt(struct vcpu *v)
 {
-	if (!(vcpu_rflags(v) & FLAG_IF))
-		return false;
-	if (unlikely(v->apic.apicv))
-		lapic_read_service(&v->apic);
-	if (lapic_pending_vector(v) < 0)
+	if (!(vcpu_rflags(v) & FLAG_IF) || lapic_pending_vector(v) < 0)
 		return false;
 	if (!v->apic.apicv)
 		vcpu_request(v, REQ_EVENT);

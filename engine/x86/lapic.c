@@ -134,7 +134,11 @@ int lapic_pending_vector(struct vcpu *v)
 	if ((!__atomic_load_n(&a->irr_words, __ATOMIC_ACQUIRE) && !a->apicv) || !lapic_hw_enabled(a))
 		return -1;
 	vector = lapic_highest_irr(v);
-	if (vector < 0 || LAPIC_PRIORITY((u32)vector) <= LAPIC_PRIORITY(lapic_reg(a, LAPIC_PPR)))
+	if (vector < 0)
+		return -1;
+	if (unlikely(a->apicv))
+		lapic_read_service(a);
+	if (LAPIC_PRIORITY((u32)vector) <= LAPIC_PRIORITY(lapic_reg(a, LAPIC_PPR)))
 		return -1;
 	return vector;
 }
@@ -163,8 +167,11 @@ bool lapic_vector_in_flight(struct vcpu *v, u8 vector)
 void lapic_eoi(struct vcpu *v)
 {
 	struct lapic *a = &v->apic;
-	int vector = a->isr_top;
+	int vector;
 
+	if (unlikely(a->apicv))
+		lapic_read_service(a);
+	vector = a->isr_top;
 	if (vector < 0)
 		return;
 	lapic_end_service(a);
@@ -663,25 +670,39 @@ int lapic_icr_write(struct vcpu *v, u64 icr)
 
 /*
  * The CPU has set the bit of @vector in IRR, and that was not enough. A vCPU in guest mode that takes interrupts by itself has seen it:
- * it began to run after that. -1: it is none of the targets. As take_interrupt().
+ * it began to run after that. -1: it does not take it. As take_interrupt().
  */
-static int take_sent(struct vcpu *v, struct vcpu *src, const struct apic_msg *msg)
+static int take_sent(struct vcpu *v, struct vcpu *src, u8 vector)
 {
 	enum exeunt_target state = target_state(src, v);
 
-	if (!lapic_msg_matches(v, src, msg) || !lapic_sw_enabled(&v->apic))
+	if (!lapic_reachable(&v->apic) || !lapic_sw_enabled(&v->apic))
 		return -1;
-	host_trace_apic_accept(v, msg->delivery_mode, msg->level, msg->vector);
+	host_trace_apic_accept(v, APIC_FIXED, false, vector);
 	if (__atomic_load_n(&v->apic.apicv, __ATOMIC_SEQ_CST)) {
 		if (state != EXEUNT_TARGET_RUNNING && v != src)
 			host_post(v);
 		return state;
 	}
-	__atomic_fetch_or(&v->apic.irr_words, 1u << (msg->vector >> 5), __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&v->apic.irr_words, 1u << (vector >> 5), __ATOMIC_SEQ_CST);
 	vcpu_request(v, REQ_EVENT);
 	if (v != src)
 		host_kick(v);
 	return state;
+}
+
+bool lapic_icr_sent_one(struct vcpu *v, u64 icr)
+{
+	struct vcpu *target = find_target(v, (u32)icr, icr >> 32);
+	int state;
+
+	if (unlikely(!target))
+		return false;
+	host_trace_apic_ipi((u32)icr, icr >> 32);
+	state = take_sent(target, v, (u8)icr);
+	if (likely(state >= 0))
+		stats_ipi_one(v->stats, APIC_FIXED, icr & (ICR_LOGICAL | ICR_SHORTHAND), state);
+	return true;
 }
 
 void lapic_icr_sent(struct vcpu *v, u64 icr)
@@ -691,9 +712,12 @@ void lapic_icr_sent(struct vcpu *v, u64 icr)
 	struct vcpu *target;
 	u32 i;
 
+	if (lapic_icr_sent_one(v, icr))
+		return;
 	host_trace_apic_ipi((u32)icr, icr >> 32);
 	vm_for_each_vcpu(v->vm, target, i)
-		note_taken(v, take_sent(target, v, &msg), &count, &first);
+		if (lapic_msg_matches(target, v, &msg))
+			note_taken(v, take_sent(target, v, msg.vector), &count, &first);
 	count_ipi(v, &msg, count, first);
 }
 

@@ -176,7 +176,9 @@ bool lapic_icr_write_one(struct vcpu *v, u64 icr);
  * thread.
  */
 void lapic_icr_sent(struct vcpu *v, u64 icr);
-/* The highest interrupt in service is done. vCPU thread, after lapic_read_service(). */
+/* The same for one target, as in lapic_icr_write_one(). False: nothing has happened. */
+bool lapic_icr_sent_one(struct vcpu *v, u64 icr);
+/* The highest interrupt in service is done. vCPU thread. */
 void lapic_eoi(struct vcpu *v);
 /*
  * The CPU takes interrupts by itself from the next entry on, or does so no more (apicv). Those that have come are looked for. vCPU

@@ -140,13 +140,25 @@ static __always_inline bool fast_out(struct vcpu *v, struct vmcb *vmcb, const bo
 	return true;
 }
 
+/* An IPI that the CPU has sent, to one vCPU, which does not run. */
+static __always_inline bool fast_incomplete_ipi(struct vcpu *v, const struct vmcb_control *c)
+{
+	if (!(v->mechanisms & EXEUNT_FAST_IPI) || c->exit_info_2 >> 32 != AVIC_IPI_NOT_RUNNING || v->hw.avic != AVIC_FULL ||
+	    !lapic_icr_sent_one(v, c->exit_info_1))
+		return false;
+	host_trace_avic_incomplete_ipi(v, c->exit_info_1 >> 32, (u32)c->exit_info_1, c->exit_info_2 >> 32, (u32)c->exit_info_2);
+	if (host_accounting())
+		stats_fast(v->stats, SVM_EXIT_AVIC_INCOMPLETE_IPI, EXEUNT_PLAIN, 0);
+	return true;
+}
+
 /* An exit of a kind that may be simple. The world switch has seen to it that the inner loop is asked about no others. */
 static __always_inline bool fast_kind(const struct vmcb *vmcb, const bool inner)
 {
 	u32 code = vmcb->c.exit_code;
 
 	if (!inner && code != SVM_EXIT_MSR && code != SVM_EXIT_CPUID && code != SVM_EXIT_VMMCALL && code != SVM_EXIT_HLT &&
-	    code != SVM_EXIT_IOIO)
+	    code != SVM_EXIT_IOIO && code != SVM_EXIT_AVIC_INCOMPLETE_IPI)
 		return false;
 	return likely(!(vmcb->c.exit_int_info & EVENT_VALID) && !(vmcb->s.rflags & FLAG_TF));
 }
@@ -185,6 +197,10 @@ static __always_inline bool vendor_handle_fast(struct vcpu *v, const bool inner)
 	case SVM_EXIT_IOIO:
 		next = vmcb->c.exit_info_2;
 		done = fast_out(v, vmcb, inner);
+		break;
+	case SVM_EXIT_AVIC_INCOMPLETE_IPI:
+		next = vmcb->s.rip;	/* the instruction is done */
+		done = !inner && fast_incomplete_ipi(v, &vmcb->c);
 		break;
 	}
 	if (done)

@@ -4,7 +4,6 @@
  * control area says; exits.c has the exit handlers.
  */
 #include "x86/svm/svm.h"
-#include "x86/lapic_inline.h"
 #include "x86/svm/switch_offsets.h"
 
 _Static_assert(__builtin_offsetof(struct vcpu, regs) == V_REGS, "switch.S");
@@ -327,8 +326,6 @@ void vendor_finish(struct vcpu *v)
 		return;
 	}
 	vmcb->c.tlb_ctl = TLB_KEEP;
-	if (unlikely(v->apic.apicv))
-		lapic_read_service(&v->apic);
 	if (v->hw.event_given) {
 		vendor_clear_event(v);
 		event_delivered(v);
