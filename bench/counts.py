@@ -112,7 +112,7 @@ def choose(section, name, median, own):
     return 0, section.median()
 
 
-def record(engine, operations, scratch, timeout):
+def record(engine, operations, params, scratch, timeout):
     """{operation: Section}, and what `exeunt bench` says of the same samples, by name."""
     payload = Payload()
     low, high = payload_range()
@@ -120,17 +120,17 @@ def record(engine, operations, scratch, timeout):
     plugin = (f"{build('count', scratch)},section={payload.address(AFTER_WARM_UP):#x},guest={low:#x}:{high:#x},"
               f"windows={windows},out={scratch}/counts")
     run_under(plugin, engine, [*HUGE_FILES, os.path.join(TOP, "tool", "exeunt"), "bench", "--json", "--device",
-                               DEVICES[engine], "-n", str(SAMPLES), "--timeout", str(timeout), *operations], scratch, timeout=timeout)
+                               DEVICES[engine], "-n", str(SAMPLES), "--timeout", str(timeout), *operations], scratch, params, timeout)
     sections = read_sections(f"{scratch}/counts")
     if len(sections) != len(operations):
         raise Failure(f"{engine}: counted {len(sections)} operations, not {len(operations)}:\n{read_output(scratch)}")
     return dict(zip(operations, sections)), {row["name"]: row for row in json.loads(read_output(scratch))["results"]}
 
 
-def count(engine, results, timeout=900):
+def count(engine, results, params=(), timeout=900):
     """{operation: Count}, of results of `exeunt bench` by name, all of them measured."""
     with tempfile.TemporaryDirectory(prefix="bench-counts.") as scratch:
-        sections, own = record(engine, list(results), scratch, timeout)
+        sections, own = record(engine, list(results), params, scratch, timeout)
         samples = {name: choose(section, name, results[name]["median"], own[name]) for name, section in sections.items()}
         classes = classify(set().union(*(sample for _, sample in samples.values())), Symbols(f"{scratch}/kallsyms"), scratch)
     return {name: Count(columns(sample, classes), off) for name, (off, sample) in samples.items()}

@@ -20,6 +20,10 @@ LABELS = {
     "self_ipi": "self-IPI to its handler and back",
 }
 
+# Exits are what is measured, and with AVIC there are fewer: it is off on both sides, as it is upstream unless asked for.
+NO_AVIC = ("avic=0",)
+AVIC = ("avic=1",)
+
 # Words before a command in the lab: a file's memory may have huge pages then, which npf_2m_discarded needs.
 HUGE_FILES = ("sh", "-c", 'echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled && exec "$@"', "sh")
 
