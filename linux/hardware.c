@@ -40,6 +40,9 @@ static int enable_this_cpu(void)
 	rdmsrl(MSR_EFER, efer);
 	if (efer & EFER_SVME)
 		return -EBUSY;
+	/* No hypervisor is at work here, so it is not a guest's. */
+	if (boot_cpu_has(X86_FEATURE_RDTSCP))
+		rdmsrl(MSR_TSC_AUX, s->tsc_aux);
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, __sme_pa(s->save_area));
 	asid_cpu_init(this_cpu_ptr(&asid_cpu), svm.nr_asids);

@@ -50,6 +50,7 @@ struct memslot;
 struct host_cpu_state {
 	u64 save_pa;		/* VMSAVE area */
 	bool on;		/* EFER.SVME is ours */
+	u64 tsc_aux;		/* the host's TSC_AUX, which has the CPU's number in it and never changes */
 	void *save_area;	/* VM_HSAVE_PA page */
 	void *vmsave_page;
 	struct vcpu *last;	/* whose branch predictions may be in the CPU: IBPB when another VM's vCPU is loaded */

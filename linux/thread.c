@@ -14,23 +14,21 @@
 
 /* --- Load and put: a vCPU on a CPU. --- */
 
-/* The state of this thread that VMLOAD brings back after a guest ran: FS, GS, TR, LDTR, SYSENTER (APM vol. 2, 15.5.2). */
-static void save_host_segments(void)
+/*
+ * The state of this thread that VMLOAD brings back after a guest ran: FS, GS, TR, LDTR, SYSENTER (APM vol. 2, 15.5.2). Where SVM is off
+ * (the host reboots), VMSAVE is undefined and does nothing: no guest is entered there either.
+ */
+static __always_inline void save_host_segments(void)
 {
-	unsigned long flags;
-
-	local_irq_save(flags);
-	if (host_svm_on())
-		asm volatile("vmsave %0" : : "a"(host_save_pa()) : "memory");
-	local_irq_restore(flags);
+	asm volatile("1: vmsave %0\n2:\n" _ASM_EXTABLE(1b, 2b) : : "a"(host_save_pa()) : "memory");
 }
 
 static bool has_tsc_aux(const struct vcpu *v)
 {
-	return boot_cpu_has(X86_FEATURE_RDTSCP) && (v->cpuid.has_rdtscp || v->cpuid.has_rdpid);
+	return cpu_feature_enabled(X86_FEATURE_RDTSCP) && (v->cpuid.has_rdtscp || v->cpuid.has_rdpid);
 }
 
-static void load_on_cpu(struct host_vcpu *hv, int cpu)
+static __always_inline void load_on_cpu(struct host_vcpu *hv, int cpu)
 {
 	struct vcpu *v = &hv->v;
 
@@ -41,8 +39,7 @@ static void load_on_cpu(struct host_vcpu *hv, int cpu)
 	save_host_segments();
 	hv->host_pkru = read_pkru();
 	if (has_tsc_aux(v)) {
-		rdmsrl(MSR_TSC_AUX, hv->host_tsc_aux);
-		hv->tsc_aux_loaded = hv->host_tsc_aux != v->msr.tsc_aux;
+		hv->tsc_aux_loaded = this_cpu_read(host_cpu_state.tsc_aux) != v->msr.tsc_aux;
 		if (hv->tsc_aux_loaded)
 			wrmsrl(MSR_TSC_AUX, v->msr.tsc_aux);
 	}
@@ -50,8 +47,8 @@ static void load_on_cpu(struct host_vcpu *hv, int cpu)
 		vcpu_request(v, REQ_TIMER_FOLLOW);
 		if (!v->vm->clock_shared)
 			vcpu_request(v, REQ_CLOCK_UPDATE);
+		hv->last_cpu = cpu;
 	}
-	hv->last_cpu = cpu;
 	WRITE_ONCE(hv->cpu, cpu);
 }
 
@@ -72,7 +69,7 @@ static void put_off_cpu(struct host_vcpu *hv)
 	reload_ldt();
 	WRITE_ONCE(hv->cpu, -1);
 	if (hv->tsc_aux_loaded)
-		wrmsrl(MSR_TSC_AUX, hv->host_tsc_aux);
+		wrmsrl(MSR_TSC_AUX, this_cpu_read(host_cpu_state.tsc_aux));
 	hv->tsc_aux_loaded = false;
 }
 

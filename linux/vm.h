@@ -87,7 +87,6 @@ struct host_vcpu {
 	atomic64_t woken_ns;		/* when the first kick came that woke it, host_now_ns(); 0: none did */
 	bool sigset_active;
 	sigset_t sigset;
-	u64 host_tsc_aux;
 	bool tsc_aux_loaded;
 	u64 host_xcr0, host_xss;
 	u32 host_pkru;			/* read at load: it changes with the thread */
