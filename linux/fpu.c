@@ -48,7 +48,7 @@ void fpu_load(struct host_vcpu *hv)
 	trace_kvm_fpu(1);
 }
 
-static void count_leave(struct host_vcpu *hv, u64 in_use)
+static __always_inline void count_leave(struct host_vcpu *hv, u64 in_use)
 {
 	if (in_use & XFEATURES_COUNTED)
 		stats_inc(&hv->v, fpu_touched);
@@ -67,7 +67,7 @@ void fpu_put(struct host_vcpu *hv)
 	fpu_swap_kvm_fpstate(&hv->fpu, false);
 	trace_kvm_fpu(0);
 	if (likely(loaded))
-		count_leave(hv, boot_cpu_has(X86_FEATURE_XSAVE) ? hv->fpu.fpstate->regs.xsave.header.xfeatures : ~0ull);
+		count_leave(hv, cpu_feature_enabled(X86_FEATURE_XSAVE) ? hv->fpu.fpstate->regs.xsave.header.xfeatures : ~0ull);
 }
 
 /* The same before the state is saved: the CPU tells (XINUSE, 11.5.8). One that cannot is taken to say that it was touched. */

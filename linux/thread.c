@@ -23,7 +23,7 @@ static __always_inline void save_host_segments(void)
 	asm volatile("1: vmsave %0\n2:\n" _ASM_EXTABLE(1b, 2b) : : "a"(host_save_pa()) : "memory");
 }
 
-static bool has_tsc_aux(const struct vcpu *v)
+static __always_inline bool has_tsc_aux(const struct vcpu *v)
 {
 	return cpu_feature_enabled(X86_FEATURE_RDTSCP) && (v->cpuid.has_rdtscp || v->cpuid.has_rdpid);
 }
@@ -64,7 +64,7 @@ static void reload_ldt(void)
 #endif
 }
 
-static void put_off_cpu(struct host_vcpu *hv)
+static __always_inline void put_off_cpu(struct host_vcpu *hv)
 {
 	reload_ldt();
 	WRITE_ONCE(hv->cpu, -1);
@@ -104,7 +104,7 @@ static void sched_out(struct preempt_notifier *n, struct task_struct *next)
 
 static struct preempt_ops preempt_ops = { .sched_in = sched_in, .sched_out = sched_out };
 
-void vcpu_load(struct host_vcpu *hv)
+static __always_inline void load(struct host_vcpu *hv)
 {
 	preempt_disable();
 	preempt_notifier_register(&hv->preempt);
@@ -112,12 +112,22 @@ void vcpu_load(struct host_vcpu *hv)
 	preempt_enable();
 }
 
-void vcpu_put(struct host_vcpu *hv)
+static __always_inline void put(struct host_vcpu *hv)
 {
 	preempt_disable();
 	put_off_cpu(hv);
 	preempt_notifier_unregister(&hv->preempt);
 	preempt_enable();
+}
+
+void vcpu_load(struct host_vcpu *hv)
+{
+	load(hv);
+}
+
+void vcpu_put(struct host_vcpu *hv)
+{
+	put(hv);
 }
 
 /* --- Kicks, the timer. --- */
@@ -244,9 +254,11 @@ static int run_loaded(struct host_vcpu *hv)
 		lapic_set_cr8(v, cr8);
 	}
 	/* What the VMM answered is taken in even if the guest does not run now: it will not be told again. */
-	r = emulate_complete(v);
-	if (r != RESUME)
-		return r;
+	if (v->emul.waiting) {
+		r = emulate_complete(v);
+		if (r != RESUME)
+			return r;
+	}
 	if (READ_ONCE(v->run->immediate_exit))
 		return -EINTR;
 	return vcpu_run(v);
@@ -257,11 +269,11 @@ int vcpu_ioctl_run(struct host_vcpu *hv)
 	struct vcpu *v = &hv->v;
 	int r;
 
+	load(hv);
 	set_thread(hv);
 	cpuid_freeze(&v->cpuid);
 	sigset_enter(hv);
 	fpu_load(hv);
-	v->run->flags = 0;
 	hv->running = true;
 	r = run_loaded(hv);
 	hv->running = false;
@@ -269,6 +281,8 @@ int vcpu_ioctl_run(struct host_vcpu *hv)
 	state_to_run(v);
 	sigset_exit(hv);
 	stats_user_exit(v->stats, READ_ONCE(v->run->exit_reason), r);
-	trace_kvm_userspace_exit(v->run->exit_reason, r);
+	if (trace_kvm_userspace_exit_enabled())
+		trace_kvm_userspace_exit(v->run->exit_reason, r);
+	put(hv);
 	return r;
 }

@@ -110,7 +110,7 @@ void vcpu_put(struct host_vcpu *hv);
 /* A kick is about to wake a vCPU that waits. Any context. */
 void block_note_wake(struct host_vcpu *hv);
 
-/* thread.c: the thread in KVM_RUN */
+/* thread.c: the thread in KVM_RUN. The vCPU's mutex is held; loads and puts it itself. */
 int vcpu_ioctl_run(struct host_vcpu *hv);
 void vcpu_thread_init(struct host_vcpu *hv);
 /* No kick can come any more. */
