@@ -27,6 +27,7 @@ struct vm {
 	bool pause_in_guest, hlt_in_guest;	/* KVM_CAP_X86_DISABLE_EXITS */
 	/* EXEUNT_CAP_MECHANISMS: those that this VM decides for itself, and which of them are on. Written by the host. */
 	u32 mechanisms_own, mechanisms_on;
+	bool pio_doorbells;	/* host_pio_write() may take some; until then it need not be asked. Written by the host. */
 
 	u64 tsc_khz;		/* default for new vCPUs */
 	/* kvmclock (pv.c): one pair for all vCPUs where the host's TSC allows it, else an offset to the host's boot clock. */

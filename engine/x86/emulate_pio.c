@@ -41,24 +41,34 @@ static int wait_for(struct vcpu *v, enum emul_wait what, u32 count)
 	return exit_io(v, e->pio.port, e->pio.size, true, count);
 }
 
-int emulate_pio(struct vcpu *v, u16 port, u8 size, bool in, u64 next_rip)
+static noinline int port_in(struct vcpu *v, u16 port, u8 size, u64 next_rip)
 {
 	struct emul *e = &v->emul;
-	u32 value = alu_zero_extend(v->regs[R_AX], size);
 
 	emulate_reset(v);
-	if (in) {
-		e->pio.port = port;
-		e->pio.size = size;
-		e->pio.next_rip = next_rip;
-		return wait_for(v, EMUL_PIO_IN, 1);
-	}
+	e->pio.port = port;
+	e->pio.size = size;
+	e->pio.next_rip = next_rip;
+	return wait_for(v, EMUL_PIO_IN, 1);
+}
+
+/* Nothing waits for the VMM here: emulate_complete() has seen to that before the guest ran. */
+static __always_inline int port_out(struct vcpu *v, u16 port, u8 size, u64 next_rip)
+{
+	u32 value = v->regs[R_AX] & ~0u >> (32 - 8 * size);
+
 	host_trace_pio(v, true, port, size, 1, value);
 	vcpu_advance_to(v, next_rip);
-	if (host_pio_write(v->vm, port, size, &value))
+	if (v->vm->pio_doorbells && host_pio_write(v->vm, port, size, &v->regs[R_AX]))
 		return RESUME;
-	memcpy(v->pio_data, &value, size);
+	/* All four bytes, whatever the size: a constant one takes no call and no loop. */
+	memcpy(v->pio_data, &value, sizeof(value));
 	return exit_io(v, port, size, false, 1);
+}
+
+int emulate_pio(struct vcpu *v, u16 port, u8 size, bool in, u64 next_rip)
+{
+	return unlikely(in) ? port_in(v, port, size, next_rip) : port_out(v, port, size, next_rip);
 }
 
 static int complete_in(struct vcpu *v)

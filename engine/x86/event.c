@@ -279,11 +279,11 @@ bool event_ready_for_extint(struct vcpu *v)
 {
 	struct event_state *ev = &v->ev;
 
+	if (!vendor_interrupt_allowed(v))
+		return false;
 	if (ev->exception.pending || ev->exception.injected || ev->nmi_injected || ev->interrupt.injected || ev->extint >= 0)
 		return false;
-	if (!accepts_extint(v) || (v->apic.present && lapic_pending_vector(v) >= 0))
-		return false;
-	return vendor_interrupt_allowed(v);
+	return accepts_extint(v) && !(v->apic.present && lapic_pending_vector(v) >= 0);
 }
 
 void event_reset(struct vcpu *v)

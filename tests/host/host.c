@@ -59,6 +59,7 @@ struct machine *machine_create(u64 mem_size)
 	if (m->mem_size)
 		m->mem = page_alloc(m->mem_size);
 	m->vm.irqchip_split = true;
+	m->vm.pio_doorbells = true;
 	m->vm.nr_ioapic_pins = 24;
 	m->vm.tsc_khz = MACHINE_TSC_KHZ;
 	return m;

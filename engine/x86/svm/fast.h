@@ -114,12 +114,12 @@ static __always_inline bool fast_vmmcall(struct vcpu *v, struct vmcb *vmcb, cons
 /* OUT to a doorbell (ioeventfd). EXITINFO1 is 15.10.2's: bit 0 in, 2 string, 4..6 size, 16.. port. */
 static __always_inline bool fast_out(struct vcpu *v, struct vmcb *vmcb, const bool inner)
 {
-	u32 info = vmcb->c.exit_info_1, value = (u32)vmcb->s.rax, size = info >> 4 & 7;
+	u32 info = vmcb->c.exit_info_1, size = info >> 4 & 7;
 	u16 port = info >> 16;
 
-	if (inner || (info & 5) || size > 4 || !host_pio_write(v->vm, port, size, &value))
+	if (inner || !v->vm->pio_doorbells || (info & 5) || size > 4 || !host_pio_write(v->vm, port, size, &vmcb->s.rax))
 		return false;
-	host_trace_pio(v, true, port, size, 1, size == 4 ? value : value & ((1u << 8 * size) - 1));
+	host_trace_pio(v, true, port, size, 1, (u32)vmcb->s.rax & ~0u >> (32 - 8 * size));
 	if (host_accounting())
 		stats_fast(v->stats, SVM_EXIT_IOIO, EXEUNT_PIO_OUT, port);
 	return true;

@@ -356,11 +356,6 @@ bool vendor_nmi_allowed(struct vcpu *v)
 	return !v->ev.nmi_masked && !vcpu_in_shadow(v);
 }
 
-bool vendor_interrupt_allowed(struct vcpu *v)
-{
-	return (vcpu_rflags(v) & FLAG_IF) && !vcpu_in_shadow(v);
-}
-
 /* The same with the intercept: an exit in the place of the interrupt. */
 void vendor_open_interrupt_window(struct vcpu *v)
 {

@@ -63,6 +63,8 @@ void svm_exit(void);
 #define vcpu_cr2(v)		(VMCB(v)->s.cr2)
 #define vcpu_cr3(v)		(VMCB(v)->s.cr3)
 #define vcpu_cr4(v)		(VMCB(v)->s.cr4)
+/* As the guest left it: the task priority of the APIC, here or the VMM's. */
+#define vcpu_cr8(v)		(VMCB(v)->c.int_ctl & V_TPR_FIELD)
 #define vcpu_efer(v)		(VMCB(v)->s.efer & ~EFER_SVME_BIT)
 #define vcpu_cpl(v)		(VMCB(v)->s.cpl)
 #define vcpu_set_cr2(v, x)	((void)(VMCB(v)->s.cr2 = (x)))
@@ -114,7 +116,7 @@ void vendor_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 erro
 void vendor_inject_nmi(struct vcpu *v);
 void vendor_inject_interrupt(struct vcpu *v, u8 vector);
 bool vendor_nmi_allowed(struct vcpu *v);
-bool vendor_interrupt_allowed(struct vcpu *v);
+#define vendor_interrupt_allowed(v)	((vcpu_rflags(v) & FLAG_IF) && !vcpu_in_shadow(v))
 void vendor_open_nmi_window(struct vcpu *v);
 /*
  * The CPU takes @vector when the guest can; or it exits when the guest could take one; or neither. V_IRQ: it compares the priority with
