@@ -85,7 +85,7 @@ static __always_inline void prepare_fast(struct vcpu *v)
 {
 	bool fast;
 
-	v->mechanisms = host_mechanisms(v->vm);
+	v->mechanisms = vm_mechanisms(v->vm);
 	fast = (v->mechanisms & EXEUNT_FAST_PATH) && !v->apic.vapic_gpa && vendor_may_be_fast(v) &&
 	       !__atomic_load_n(&v->run->request_interrupt_window, __ATOMIC_RELAXED);
 	v->rounds = fast ? EXEUNT_FAST_ROUNDS : 0;
@@ -169,14 +169,14 @@ static int enter_once(struct vcpu *v)
 	}
 	if (host_fpu_ready())
 		v->stats->fpu_reloads += host_accounting();
-	host_xstate_enter(v);
+	host_xstate_enter(&v->host_xstate, vcpu_cr4(v), v->xcr0, v->msr.xss, &v->pkru);
 	vendor_prepare(v);
 	host_timing_enter();
 
 	done = run_guest(v);
 
 	__atomic_store_n(&v->mode, OUTSIDE_GUEST, __ATOMIC_RELEASE);
-	host_xstate_exit(v);
+	host_xstate_exit(&v->host_xstate, vcpu_cr4(v), v->xcr0, v->msr.xss, &v->pkru);
 	vendor_finish(v);
 	host_guest_ran();
 	/* Interrupts that forced the exit run here, while the time still counts as the guest's. */

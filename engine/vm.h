@@ -40,6 +40,14 @@ struct vm {
 	struct npt npt;
 };
 
+/* The mechanisms that are on for @vm now. Any context. */
+static inline u32 vm_mechanisms(const struct vm *vm)
+{
+	u32 own = __atomic_load_n(&vm->mechanisms_own, __ATOMIC_RELAXED);
+
+	return (host_mechanisms() & ~own) | (__atomic_load_n(&vm->mechanisms_on, __ATOMIC_RELAXED) & own);
+}
+
 /* The vCPU with this id, or NULL. Any context. */
 static inline struct vcpu *vm_vcpu(struct vm *vm, u32 id)
 {

@@ -24,11 +24,6 @@ static DEFINE_MUTEX(users_lock);
 static unsigned int users;
 static enum cpuhp_state hotplug_state;
 
-struct asid_cpu *host_asid_cpu(void)
-{
-	return this_cpu_ptr(&asid_cpu);
-}
-
 /* -EBUSY as hardware_get. Interrupts off or preemption off, on the CPU. */
 static int enable_this_cpu(void)
 {
@@ -118,6 +113,7 @@ static int cpu_up_here(unsigned int cpu)
 	if (!s->save_area || !s->vmsave_page)
 		return -ENOMEM;
 	s->save_pa = __sme_pa(s->vmsave_page);
+	s->asids = per_cpu_ptr(&asid_cpu, cpu);
 	mutex_lock(&users_lock);
 	if (users) {
 		preempt_disable();

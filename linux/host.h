@@ -35,6 +35,9 @@
 #include <asm/mce.h>
 #include <linux/hw_breakpoint.h>
 #include <asm/fpu/api.h>
+#include <asm/fpu/types.h>
+#include <asm/fpu/xcr.h>
+#include <asm/pkru.h>
 #include <asm/spec-ctrl.h>
 #include <asm/nospec-branch.h>
 #include <asm/msr.h>
@@ -53,6 +56,7 @@ struct host_cpu_state {
 	u64 tsc_aux;		/* the host's TSC_AUX, which has the CPU's number in it and never changes */
 	void *save_area;	/* VM_HSAVE_PA page */
 	void *vmsave_page;
+	struct asid_cpu *asids;
 	struct vcpu *last;	/* whose branch predictions may be in the CPU: IBPB when another VM's vCPU is loaded */
 };
 DECLARE_PER_CPU(struct host_cpu_state, host_cpu_state);
@@ -61,8 +65,9 @@ DECLARE_PER_CPU(struct host_cpu_state, host_cpu_state);
 DECLARE_STATIC_KEY_TRUE(host_accounting_key);
 static __always_inline bool host_accounting(void) { return static_branch_likely(&host_accounting_key); }
 
-/* The mechanisms that are on for @vm now: EXEUNT_* of mechanisms.h. Any context. */
-u32 host_mechanisms(const struct vm *vm);
+/* The mechanisms that are on now for a VM that does not decide by itself: EXEUNT_* of mechanisms.h. Any context. */
+extern atomic_t mechanism_defaults;
+static __always_inline u32 host_mechanisms(void) { return atomic_read(&mechanism_defaults); }
 
 /* --- Memory. --- */
 
@@ -187,9 +192,45 @@ static inline bool host_fpu_ready(void)
 	switch_fpu_return();
 	return true;
 }
-/* XCR0, XSS and PKRU that are the guest's while it runs (fpu.c). */
-void host_xstate_enter(struct vcpu *v);
-void host_xstate_exit(struct vcpu *v);
+/* The host's own XCR0, XSS and PKRU; the last is read whenever the vCPU is loaded, for it changes with the thread. */
+struct host_xstate {
+	u64 xcr0, xss;
+	u32 pkru;
+};
+
+/* The guest can use PKRU with CR4.PKE, or read and write it through XSAVE. */
+static __always_inline bool host_switches_pkru(u64 cr4, u64 xcr0)
+{
+	return cpu_feature_enabled(X86_FEATURE_OSPKE) && ((xcr0 & XFEATURE_MASK_PKRU) || (cr4 & X86_CR4_PKE));
+}
+
+/* XCR0, XSS and PKRU are the guest's while it runs: @xcr0, @xss and *@pkru, of which the guest changes the last without an exit. */
+static __always_inline void host_xstate_enter(const struct host_xstate *host, u64 cr4, u64 xcr0, u64 xss, const u32 *pkru)
+{
+	if (cr4 & X86_CR4_OSXSAVE) {
+		if (xcr0 != host->xcr0)
+			xsetbv(XCR_XFEATURE_ENABLED_MASK, xcr0);
+		if (xss != host->xss)
+			wrmsrl(MSR_IA32_XSS, xss);
+	}
+	if (host_switches_pkru(cr4, xcr0) && *pkru != host->pkru)
+		wrpkru(*pkru);
+}
+
+static __always_inline void host_xstate_exit(const struct host_xstate *host, u64 cr4, u64 xcr0, u64 xss, u32 *pkru)
+{
+	if (host_switches_pkru(cr4, xcr0)) {
+		*pkru = rdpkru();
+		if (*pkru != host->pkru)
+			wrpkru(host->pkru);
+	}
+	if (cr4 & X86_CR4_OSXSAVE) {
+		if (xcr0 != host->xcr0)
+			xsetbv(XCR_XFEATURE_ENABLED_MASK, host->xcr0);
+		if (xss != host->xss)
+			wrmsrl(MSR_IA32_XSS, host->xss);
+	}
+}
 /* DR0..DR3: the guest's into the CPU, and back out. */
 void host_debug_load(const u64 dr[4]);
 void host_debug_save(u64 dr[4]);
@@ -265,7 +306,7 @@ static __always_inline void host_guest_ran(void)
 		__this_cpu_write(x86_ibpb_exit_to_user, true);
 }
 /* An ASID owner's per-CPU allocator; see svm/asid.h. Preemption off. */
-struct asid_cpu *host_asid_cpu(void);
+static __always_inline struct asid_cpu *host_asid_cpu(void) { return __this_cpu_read(host_cpu_state.asids); }
 
 /* One rate-limited line to the host's log, for what an administrator must know. */
 #define host_log(fmt, ...) pr_info_ratelimited("exeunt: " fmt "\n", ##__VA_ARGS__)

@@ -37,7 +37,7 @@ static __always_inline void load_on_cpu(struct host_vcpu *hv, int cpu)
 		indirect_branch_prediction_barrier();
 	}
 	save_host_segments();
-	hv->host_pkru = read_pkru();
+	v->host_xstate.pkru = read_pkru();
 	if (has_tsc_aux(v)) {
 		hv->tsc_aux_loaded = this_cpu_read(host_cpu_state.tsc_aux) != v->msr.tsc_aux;
 		if (hv->tsc_aux_loaded)

@@ -88,8 +88,6 @@ struct host_vcpu {
 	bool sigset_active;
 	sigset_t sigset;
 	bool tsc_aux_loaded;
-	u64 host_xcr0, host_xss;
-	u32 host_pkru;			/* read at load: it changes with the thread */
 };
 
 #define HOST_VCPU(vcpu)	container_of(vcpu, struct host_vcpu, v)

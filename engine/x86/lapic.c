@@ -109,7 +109,7 @@ void lapic_set_cr8(struct vcpu *v, u8 cr8)
 
 u8 lapic_get_cr8(struct vcpu *v)
 {
-	return v->apic.present ? lapic_reg(&v->apic, LAPIC_TPR) >> 4 : v->apic.cr8;
+	return lapic_cr8(&v->apic);
 }
 
 int lapic_pending_vector(struct vcpu *v)

@@ -33,7 +33,7 @@ typedef __s64 s64;
 struct vm;
 struct vcpu;
 
-u32 host_mechanisms(const struct vm *vm);
+u32 host_mechanisms(void);
 
 /* --- What the kernel's own headers give the engine. --- */
 
@@ -165,8 +165,9 @@ void host_irq_disable(void);
 void host_irq_enable(void);
 bool host_work_pending(void);
 int host_handle_work(struct vcpu *v);
-void host_xstate_enter(struct vcpu *v);
-void host_xstate_exit(struct vcpu *v);
+struct host_xstate { };
+void host_xstate_enter(const struct host_xstate *host, u64 cr4, u64 xcr0, u64 xss, const u32 *pkru);
+void host_xstate_exit(const struct host_xstate *host, u64 cr4, u64 xcr0, u64 xss, u32 *pkru);
 void host_debug_load(const u64 dr[4]);
 void host_debug_save(u64 dr[4]);
 void host_machine_check(void);

@@ -233,8 +233,10 @@ void vendor_prepare(struct vcpu *v)
 
 	vmcb->s.rax = v->regs[R_AX];
 	vmcb->s.rsp = v->regs[R_SP];
-	vmcb->c.tlb_ctl = asid_prepare(&v->hw.asid, host_asid_cpu(), host_cpu(), svm.flush_by_asid);
-	vmcb->c.asid = v->hw.asid.id;
+	if (unlikely(!asid_is_ready(&v->hw.asid, host_asid_cpu(), host_cpu()))) {
+		vmcb->c.tlb_ctl = asid_prepare(&v->hw.asid, host_asid_cpu(), host_cpu(), svm.flush_by_asid);
+		vmcb->c.asid = v->hw.asid.id;
+	}
 	/* Armed breakpoints need their addresses in the CPU; so does an instruction that accesses them. */
 	if (unlikely(v->hw.guest_dr || (vmcb->s.dr7 & 0xff))) {
 		v->hw.guest_dr = true;
@@ -288,26 +290,33 @@ static void requeue_interrupted(struct vcpu *v)
 	}
 }
 
+/* The CPU refused to enter. */
+static noinline void finish_failed(struct vcpu *v)
+{
+	event_settle(v, false);
+	/* Whether the CPU flushed before it refused is not said: the flush is owed again. */
+	if (v->hw.vmcb->c.tlb_ctl != TLB_KEEP)
+		asid_flush_owed(&v->hw.asid, host_asid_cpu());
+}
+
 void vendor_finish(struct vcpu *v)
 {
 	struct vmcb *vmcb = v->hw.vmcb;
+	u32 code = vmcb->c.exit_code;
 
 	v->regs[R_AX] = vmcb->s.rax;
 	v->regs[R_SP] = vmcb->s.rsp;
-	v->hw.exit_code = vmcb->c.exit_code;
+	v->hw.exit_code = code;
 	if (v->hw.guest_dr) {
 		host_debug_save(v->dr);
 		v->hw.guest_dr = false;
 		vmcb->c.intercepts[ICPT_DR] = 0x00ff00ff;
 	}
 	host_debug_restore();
-	if (unlikely(v->hw.exit_code == SVM_EXIT_EXCP_BASE + VEC_MC))
+	if (unlikely(code == SVM_EXIT_EXCP_BASE + VEC_MC))
 		host_machine_check();
-	if (unlikely(v->hw.exit_code == (u32)SVM_EXIT_ERR)) {
-		event_settle(v, false);
-		/* Whether the CPU flushed before it refused is not said: the flush is owed again. */
-		if (vmcb->c.tlb_ctl != TLB_KEEP)
-			asid_flush_owed(&v->hw.asid, host_asid_cpu());
+	if (unlikely(code == (u32)SVM_EXIT_ERR)) {
+		finish_failed(v);
 		return;
 	}
 	vmcb->c.tlb_ctl = TLB_KEEP;
@@ -315,8 +324,8 @@ void vendor_finish(struct vcpu *v)
 		vendor_clear_event(v);
 		event_delivered(v);
 	}
-	if ((vmcb->c.int_ctl & V_TPR_FIELD) != lapic_get_cr8(v))
-		lapic_set_cr8(v, vmcb->c.int_ctl & V_TPR_FIELD);
+	if (unlikely(vcpu_cr8(v) != lapic_cr8(&v->apic)))
+		lapic_set_cr8(v, vcpu_cr8(v));
 	if (unlikely(v->hw.nmi_iret) && vmcb->s.rip != v->hw.nmi_iret_rip)
 		svm_nmi_unmask(v);
 	if (unlikely(vmcb->c.exit_int_info & EVENT_VALID))
