@@ -24,6 +24,7 @@
 #include <linux/sched.h>
 #include <linux/context_tracking.h>
 #include <linux/vtime.h>
+#include <linux/jiffies.h>
 #include <linux/rcupdate.h>
 #include <linux/instrumentation.h>
 #include <linux/irqflags.h>
@@ -56,6 +57,7 @@ struct host_cpu_state {
 	u64 tsc_aux;		/* the host's TSC_AUX, which has the CPU's number in it and never changes */
 	void *save_area;	/* VM_HSAVE_PA page */
 	void *vmsave_page;
+	unsigned long rcu_told;	/* jiffies when RCU was last told that a guest runs here */
 	struct asid_cpu *asids;
 	struct vcpu *last;	/* whose branch predictions may be in the CPU: IBPB when another VM's vCPU is loaded */
 };
@@ -270,8 +272,9 @@ void host_scan_ioapic_routes(struct vcpu *v, u64 eoi_exit[4]);
 static __always_inline void host_timing_enter(void) { vtime_account_guest_enter(); }
 static __always_inline void host_timing_exit(void) { vtime_account_guest_exit(); }
 /*
- * @again: the host's interrupts have not been enabled since the guest was left, so that RCU needs no new note: the next tick forces an
- * exit and makes one.
+ * RCU looks at what it was told at the host's ticks only, which make the guest exit: one note a tick is all that it can use. It gets one at
+ * the first entry after jiffies have changed. @again: the host's interrupts have not been enabled since the guest was left, nor has there
+ * been a tick.
  */
 static __always_inline void host_context_enter(bool again)
 {
@@ -279,8 +282,9 @@ static __always_inline void host_context_enter(bool again)
 	trace_hardirqs_on_prepare();
 	lockdep_hardirqs_on_prepare();
 	instrumentation_end();
-	if (!context_tracking_guest_enter() && !again) {
+	if (!context_tracking_guest_enter() && !again && __this_cpu_read(host_cpu_state.rcu_told) != jiffies) {
 		instrumentation_begin();
+		__this_cpu_write(host_cpu_state.rcu_told, jiffies);
 		rcu_virt_note_context_switch(smp_processor_id());
 		instrumentation_end();
 	}
