@@ -150,8 +150,10 @@ static int enter_once(struct vcpu *v)
 		if (r <= 0 || v->mp_state != KVM_MP_STATE_RUNNABLE)
 			return r;
 	}
-	if (vcpu_take_request(v, REQ_EVENT) || v->run->request_interrupt_window || (v->requests & (1ull << REQ_NMI)))
+	if ((__atomic_load_n(&v->requests, __ATOMIC_RELAXED) & (1ull << REQ_EVENT | 1ull << REQ_NMI)) || v->run->request_interrupt_window) {
+		vcpu_take_request(v, REQ_EVENT);
 		event_inject(v);
+	}
 	if (v->apic.vapic_gpa)
 		lapic_sync_to_vapic(v);
 

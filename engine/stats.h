@@ -96,8 +96,7 @@ static __always_inline u32 stats_bucket(u64 cycles)
 /* What both ways of counting do: all but the histogram. */
 static __always_inline void stats_add_time(struct stats_row *r, u64 cycles)
 {
-	/* In two halves: a variable of 128 bits would have the stack aligned. */
-	u64 high = (unsigned __int128)cycles * cycles >> 64, low = cycles * cycles;
+	u64 high, low = host_square(cycles, &high);
 	bool carry;
 
 	r->total += cycles;

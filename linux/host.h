@@ -237,9 +237,10 @@ static __always_inline void host_xstate_exit(const struct host_xstate *host, u64
 void host_debug_load(const u64 dr[4]);
 void host_debug_save(u64 dr[4]);
 /* The exit disabled all breakpoints in DR7: the host's own come back, if it has any. */
+static __always_inline bool host_debug_armed(void) { return hw_breakpoint_active(); }
 static inline void host_debug_restore(void)
 {
-	if (unlikely(hw_breakpoint_active()))
+	if (unlikely(host_debug_armed()))
 		hw_breakpoint_restore();
 }
 /* A machine check hit while the guest ran. Interrupts off, the host's XCR0 and PKRU back. */
@@ -317,6 +318,15 @@ static __always_inline struct asid_cpu *host_asid_cpu(void) { return __this_cpu_
 
 /* A guest-controlled index, bounded also under speculation. */
 #define host_index(i, n) array_index_nospec(i, n)
+
+/* @x squared: the low half, and the high one in *@high. Not as a variable of 128 bits, which would have its function align the stack. */
+static __always_inline u64 host_square(u64 x, u64 *high)
+{
+	u64 low;
+
+	asm("mulq %%rax" : "=a"(low), "=d"(*high) : "a"(x) : "cc");
+	return low;
+}
 
 /* In a loop that waits for another CPU. */
 #define host_relax()	cpu_relax()

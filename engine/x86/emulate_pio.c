@@ -58,12 +58,15 @@ static __always_inline int port_out(struct vcpu *v, u16 port, u8 size, u64 next_
 	u32 value = v->regs[R_AX] & ~0u >> (32 - 8 * size);
 
 	host_trace_pio(v, true, port, size, 1, value);
-	vcpu_advance_to(v, next_rip);
-	if (v->vm->pio_doorbells && host_pio_write(v->vm, port, size, &v->regs[R_AX]))
+	if (v->vm->pio_doorbells && host_pio_write(v->vm, port, size, &v->regs[R_AX])) {
+		vcpu_advance_to(v, next_rip);
 		return RESUME;
+	}
 	/* All four bytes, whatever the size: a constant one takes no call and no loop. */
 	memcpy(v->pio_data, &value, sizeof(value));
-	return exit_io(v, port, size, false, 1);
+	exit_io(v, port, size, false, 1);
+	vcpu_advance_to(v, next_rip);
+	return EXIT_TO_USER;
 }
 
 int emulate_pio(struct vcpu *v, u16 port, u8 size, bool in, u64 next_rip)

@@ -175,6 +175,7 @@ void host_yield(void);
 void host_scan_ioapic_routes(struct vcpu *v, u64 eoi_exit[4]);
 struct asid_cpu *host_asid_cpu(void);
 static inline bool host_fpu_ready(void) { return false; }
+static inline bool host_debug_armed(void) { return false; }
 static inline void host_debug_restore(void) { }
 static inline void host_interrupt_window(void) { }
 static inline void host_timing_enter(void) { }
@@ -201,6 +202,14 @@ static inline u64 host_index_mask(u64 i, u64 n)
 
 /* Who waits for the time makes it pass. */
 void host_relax(void);
+
+static inline u64 host_square(u64 x, u64 *high)
+{
+	unsigned __int128 square = (unsigned __int128)x * x;
+
+	*high = square >> 64;
+	return square;
+}
 
 #define host_div64(n, d) ((u64)(n) / (u64)(d))
 /* Aborts where the kernel's would raise #DE: when the quotient does not fit. */

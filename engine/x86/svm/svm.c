@@ -227,22 +227,28 @@ void vendor_flush_tlb(struct vcpu *v)
 	asid_flush(&v->hw.asid);
 }
 
+static noinline void prepare_rest(struct vcpu *v)
+{
+	struct vmcb *vmcb = v->hw.vmcb;
+
+	vmcb->c.tlb_ctl = asid_prepare(&v->hw.asid, host_asid_cpu(), host_cpu(), svm.flush_by_asid);
+	vmcb->c.asid = v->hw.asid.id;
+	/* Armed breakpoints need their addresses in the CPU; so does an instruction that accesses them. */
+	if (v->hw.guest_dr || (vmcb->s.dr7 & 0xff)) {
+		v->hw.guest_dr = true;
+		vmcb->c.intercepts[ICPT_DR] = 0;
+		host_debug_load(v->dr);
+	}
+}
+
 void vendor_prepare(struct vcpu *v)
 {
 	struct vmcb *vmcb = v->hw.vmcb;
 
 	vmcb->s.rax = v->regs[R_AX];
 	vmcb->s.rsp = v->regs[R_SP];
-	if (unlikely(!asid_is_ready(&v->hw.asid, host_asid_cpu(), host_cpu()))) {
-		vmcb->c.tlb_ctl = asid_prepare(&v->hw.asid, host_asid_cpu(), host_cpu(), svm.flush_by_asid);
-		vmcb->c.asid = v->hw.asid.id;
-	}
-	/* Armed breakpoints need their addresses in the CPU; so does an instruction that accesses them. */
-	if (unlikely(v->hw.guest_dr || (vmcb->s.dr7 & 0xff))) {
-		v->hw.guest_dr = true;
-		vmcb->c.intercepts[ICPT_DR] = 0;
-		host_debug_load(v->dr);
-	}
+	if (unlikely(!asid_is_ready(&v->hw.asid, host_asid_cpu(), host_cpu()) || v->hw.guest_dr || (vmcb->s.dr7 & 0xff)))
+		prepare_rest(v);
 }
 
 static __always_inline void enter(struct vcpu *v, const bool again)
@@ -290,13 +296,39 @@ static void requeue_interrupted(struct vcpu *v)
 	}
 }
 
-/* The CPU refused to enter. */
-static noinline void finish_failed(struct vcpu *v)
+/* What most exits have nothing of. */
+static noinline void finish_rest(struct vcpu *v)
 {
-	event_settle(v, false);
-	/* Whether the CPU flushed before it refused is not said: the flush is owed again. */
-	if (v->hw.vmcb->c.tlb_ctl != TLB_KEEP)
-		asid_flush_owed(&v->hw.asid, host_asid_cpu());
+	struct vmcb *vmcb = v->hw.vmcb;
+
+	if (v->hw.guest_dr) {
+		host_debug_save(v->dr);
+		v->hw.guest_dr = false;
+		vmcb->c.intercepts[ICPT_DR] = 0x00ff00ff;
+	}
+	host_debug_restore();
+	if (v->hw.exit_code == SVM_EXIT_EXCP_BASE + VEC_MC)
+		host_machine_check();
+	if (v->hw.exit_code == (u32)SVM_EXIT_ERR) {
+		event_settle(v, false);
+		/* Whether the CPU flushed before it refused is not said: the flush is owed again. */
+		if (vmcb->c.tlb_ctl != TLB_KEEP)
+			asid_flush_owed(&v->hw.asid, host_asid_cpu());
+		return;
+	}
+	vmcb->c.tlb_ctl = TLB_KEEP;
+	if (v->hw.event_given) {
+		vendor_clear_event(v);
+		event_delivered(v);
+	}
+	if (vcpu_cr8(v) != lapic_cr8(&v->apic))
+		lapic_set_cr8(v, vcpu_cr8(v));
+	if (v->hw.nmi_iret && vmcb->s.rip != v->hw.nmi_iret_rip)
+		svm_nmi_unmask(v);
+	if (vmcb->c.exit_int_info & EVENT_VALID)
+		requeue_interrupted(v);
+	if (v->ev.offered >= 0)
+		event_settle(v, !(vmcb->c.int_ctl & V_IRQ_BIT));
 }
 
 void vendor_finish(struct vcpu *v)
@@ -307,29 +339,12 @@ void vendor_finish(struct vcpu *v)
 	v->regs[R_AX] = vmcb->s.rax;
 	v->regs[R_SP] = vmcb->s.rsp;
 	v->hw.exit_code = code;
-	if (v->hw.guest_dr) {
-		host_debug_save(v->dr);
-		v->hw.guest_dr = false;
-		vmcb->c.intercepts[ICPT_DR] = 0x00ff00ff;
-	}
-	host_debug_restore();
-	if (unlikely(code == SVM_EXIT_EXCP_BASE + VEC_MC))
-		host_machine_check();
-	if (unlikely(code == (u32)SVM_EXIT_ERR)) {
-		finish_failed(v);
+	if (unlikely(svm_goes_on(v) || host_debug_armed() || code == SVM_EXIT_EXCP_BASE + VEC_MC || code == (u32)SVM_EXIT_ERR ||
+		     vcpu_cr8(v) != lapic_cr8(&v->apic) || (vmcb->c.exit_int_info & EVENT_VALID))) {
+		finish_rest(v);
 		return;
 	}
 	vmcb->c.tlb_ctl = TLB_KEEP;
-	if (v->hw.event_given) {
-		vendor_clear_event(v);
-		event_delivered(v);
-	}
-	if (unlikely(vcpu_cr8(v) != lapic_cr8(&v->apic)))
-		lapic_set_cr8(v, vcpu_cr8(v));
-	if (unlikely(v->hw.nmi_iret) && vmcb->s.rip != v->hw.nmi_iret_rip)
-		svm_nmi_unmask(v);
-	if (unlikely(vmcb->c.exit_int_info & EVENT_VALID))
-		requeue_interrupted(v);
 	if (v->ev.offered >= 0)
 		event_settle(v, !(vmcb->c.int_ctl & V_IRQ_BIT));
 }

@@ -28,13 +28,14 @@ struct vendor_vcpu {
 	u64 msrpm_pa;
 	struct asid asid;
 	u64 cr0_hidden;		/* CR0.CD and NW that the guest set but does not run with; CR0 accesses are intercepted then */
+	/* Any of these four is seldom set: together, so that one comparison finds that none is. */
 	bool event_given;	/* the VMCB holds an event that the next entry delivers (the CPU clears the field itself) */
 	bool nmi_iret;		/* IRET of the NMI handler was intercepted and not yet executed */
-	u64 nmi_iret_rip;
 	bool nmi_singlestep;	/* TF is ours: to see IRET end */
+	bool guest_dr;		/* DR0..3 hold the guest's values while it runs */
+	u64 nmi_iret_rip;
 	u64 nmi_singlestep_flags;
 	bool nmi_step_iret;	/* over IRET, which pops the guest's flags */
-	bool guest_dr;		/* DR0..3 hold the guest's values while it runs */
 	u32 exit_code;		/* of the last exit; 0xffffffff when VMRUN failed */
 };
 
