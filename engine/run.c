@@ -139,10 +139,22 @@ static __always_inline bool run_guest(struct vcpu *v)
 	}
 }
 
+/* On the way in something came up. */
+static noinline int back_out(struct vcpu *v)
+{
+	int r = host_svm_on() ? RESUME : -EIO;
+
+	__atomic_store_n(&v->mode, OUTSIDE_GUEST, __ATOMIC_RELEASE);
+	host_irq_enable();
+	host_preempt_enable();
+	event_settle(v, false);
+	return r;
+}
+
 /* One round: requests, events, the guest, the exit's handler. */
 static int enter_once(struct vcpu *v)
 {
-	bool ready, done;
+	bool done;
 	int r;
 
 	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->apic.pending_init_sipi) {
@@ -161,14 +173,9 @@ static int enter_once(struct vcpu *v)
 	host_irq_disable();
 	__atomic_store_n(&v->mode, IN_GUEST, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	ready = host_svm_on();
-	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->apic.pending_init_sipi || host_work_pending() || !ready) {
-		__atomic_store_n(&v->mode, OUTSIDE_GUEST, __ATOMIC_RELEASE);
-		host_irq_enable();
-		host_preempt_enable();
-		event_settle(v, false);
-		return ready ? RESUME : -EIO;
-	}
+	if (unlikely(__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->apic.pending_init_sipi || host_work_pending() ||
+		     !host_svm_on()))
+		return back_out(v);
 	if (host_fpu_ready())
 		v->stats->fpu_reloads += host_accounting();
 	host_xstate_enter(&v->host_xstate, vcpu_cr4(v), v->xcr0, v->msr.xss, &v->pkru);

@@ -62,12 +62,13 @@ static __always_inline void count_leave(struct host_vcpu *hv, u64 in_use)
  */
 void fpu_put(struct host_vcpu *hv)
 {
-	bool loaded = !test_thread_flag(TIF_NEED_FPU_LOAD);
-
-	fpu_swap_kvm_fpstate(&hv->fpu, false);
-	trace_kvm_fpu(0);
-	if (likely(loaded))
+	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD))) {
+		fpu_swap_kvm_fpstate(&hv->fpu, false);
+	} else {
+		fpu_swap_kvm_fpstate(&hv->fpu, false);
 		count_leave(hv, cpu_feature_enabled(X86_FEATURE_XSAVE) ? hv->fpu.fpstate->regs.xsave.header.xfeatures : ~0ull);
+	}
+	trace_kvm_fpu(0);
 }
 
 /* The same before the state is saved: the CPU tells (XINUSE, 11.5.8). One that cannot is taken to say that it was touched. */

@@ -19,6 +19,11 @@ static __always_inline bool host_traces_exits(void)
 	return static_branch_unlikely(&trace_fast);
 }
 
+static __always_inline bool host_traces_pio(void)
+{
+	return trace_kvm_pio_enabled();
+}
+
 #define host_trace_entry(v) \
 	WHEN_ON(kvm_entry, (v)->id, vcpu_rip(v), false)
 #define host_trace_exit(v) \

@@ -273,9 +273,9 @@ static __always_inline u8 lapic_tpr(const struct lapic *a)
 {
 	return lapic_reg(a, LAPIC_TPR);
 }
-static __always_inline u8 lapic_cr8(const struct lapic *a)
+static __always_inline u32 lapic_cr8(const struct lapic *a)
 {
-	return a->present ? lapic_reg(a, LAPIC_TPR) >> 4 : a->cr8;
+	return likely(a->present) ? lapic_reg(a, LAPIC_TPR) >> 4 : a->cr8;
 }
 /*
  * An event of the local vector table entry @lvt happened. @kick: not on the vCPU's own thread. Any

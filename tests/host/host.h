@@ -221,6 +221,7 @@ enum machine_moment { MOMENT_HANDLED, MOMENT_ENTERING };
 void machine_moment(enum machine_moment moment);
 
 static inline bool host_traces_exits(void) { return false; }
+static inline bool host_traces_pio(void) { return false; }
 static inline void host_trace_mmio(struct vcpu *v, int type, u32 len, u64 gpa, u64 val) { }
 static inline void host_trace_pio(struct vcpu *v, bool out, u16 port, u32 size, u32 n, u32 x) { }
 static inline void host_trace_apic_accept(struct vcpu *v, u8 mode, bool level, u8 vector) { }

@@ -340,7 +340,7 @@ void vendor_finish(struct vcpu *v)
 	v->regs[R_SP] = vmcb->s.rsp;
 	v->hw.exit_code = code;
 	if (unlikely(svm_goes_on(v) || host_debug_armed() || code == SVM_EXIT_EXCP_BASE + VEC_MC || code == (u32)SVM_EXIT_ERR ||
-		     vcpu_cr8(v) != lapic_cr8(&v->apic) || (vmcb->c.exit_int_info & EVENT_VALID))) {
+		     ((lapic_cr8(&v->apic) ^ vmcb->c.int_ctl) & V_TPR_FIELD) || (vmcb->c.exit_int_info & EVENT_VALID))) {
 		finish_rest(v);
 		return;
 	}
