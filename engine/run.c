@@ -17,8 +17,17 @@ bool vcpu_wants_to_run(struct vcpu *v)
 		return true;
 	if (__atomic_load_n(&v->apic.pending_init_sipi, __ATOMIC_ACQUIRE))
 		return true;
-	return v->mp_state == KVM_MP_STATE_RUNNABLE ||
-	       (v->mp_state == KVM_MP_STATE_HALTED && event_deliverable(v));
+	if (v->mp_state == KVM_MP_STATE_HALTED && event_deliverable(v)) {
+		v->mp_state = KVM_MP_STATE_RUNNABLE;
+		vcpu_request(v, REQ_EVENT);
+	}
+	return v->mp_state == KVM_MP_STATE_RUNNABLE;
+}
+
+/* Other threads asked for something that serve_requests() does: events are injected without it. */
+static __always_inline bool any_to_serve(const struct vcpu *v)
+{
+	return (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) & ~(1ull << REQ_EVENT | 1ull << REQ_NMI)) || v->apic.pending_init_sipi;
 }
 
 /* Does what other threads asked for. RESUME, or EXIT_TO_USER with kvm_run filled in. */
@@ -54,13 +63,14 @@ static int wait_until_runnable(struct vcpu *v)
 	int r;
 
 	host_block(v);
-	r = serve_requests(v);
-	if (r <= 0)
-		return r;
-	if (v->mp_state == KVM_MP_STATE_HALTED && event_deliverable(v)) {
-		v->mp_state = KVM_MP_STATE_RUNNABLE;
-		vcpu_request(v, REQ_EVENT);
+	if (any_to_serve(v)) {
+		r = serve_requests(v);
+		if (r <= 0)
+			return r;
 	}
+	/* The last look found something else, or was before a signal. */
+	if (unlikely(v->mp_state == KVM_MP_STATE_HALTED))
+		vcpu_wants_to_run(v);
 	if (host_signal_pending()) {
 		v->run->exit_reason = KVM_EXIT_INTR;
 		return -EINTR;
@@ -157,7 +167,7 @@ static int enter_once(struct vcpu *v)
 	bool done;
 	int r;
 
-	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->apic.pending_init_sipi) {
+	if (any_to_serve(v)) {
 		r = serve_requests(v);
 		if (r <= 0 || v->mp_state != KVM_MP_STATE_RUNNABLE)
 			return r;
