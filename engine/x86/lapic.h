@@ -93,6 +93,7 @@ struct lapic_timer {
 	 */
 	u32 advance_ns[2];
 	bool asleep;		/* which of them the host's timer was armed with */
+	bool sleeps;		/* the last one fired in a sleep: the next one is armed for that at once */
 	u64 early_tsc;
 	u32 divide;		/* 1..128 */
 	u32 pending;		/* the host timer fired; set from its context, atomically */
