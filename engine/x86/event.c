@@ -77,10 +77,11 @@ void event_nmi(struct vcpu *v)
 static void fold_nmi(struct vcpu *v)
 {
 	struct event_state *ev = &v->ev;
-	u8 limit = ev->nmi_masked || ev->nmi_injected ? 1 : 2;
+	u8 limit;
 
-	if (!vcpu_take_request(v, REQ_NMI))
+	if (likely(!vcpu_take_request(v, REQ_NMI)))
 		return;
+	limit = ev->nmi_masked || ev->nmi_injected ? 1 : 2;
 	ev->nmi_pending = min_t(u32, ev->nmi_pending + __atomic_exchange_n(&ev->nmi_queued, 0, __ATOMIC_ACQUIRE), limit);
 }
 

@@ -437,13 +437,14 @@ void vendor_set_debug_fault(struct vcpu *v)
 
 void vendor_update_tpr(struct vcpu *v)
 {
-	int irr;
+	int irr = -1;
 
 	if (!v->apic.present)
 		return;
-	irr = lapic_highest_irr(v);
+	if (v->ev.offered < 0)
+		irr = lapic_highest_irr(v);
 	/* Blocked: a lower TPR lets it in. Offered: a higher one takes it back, which not every CPU emulator does by itself. */
-	if (v->ev.offered >= 0 || (irr >= 0 && irr >> 4 <= lapic_get_cr8(v)))
+	if (v->ev.offered >= 0 || (irr >= 0 && irr >> 4 <= (int)lapic_cr8(&v->apic)))
 		vendor_watch_cr8(v);
 	else
 		vendor_unwatch_cr8(v);
