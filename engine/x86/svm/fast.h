@@ -145,11 +145,12 @@ static __always_inline bool vendor_handle_fast(struct vcpu *v, const bool inner)
 	u64 next = vmcb->c.next_rip;
 	bool done = false;
 
+	/* First, for it is the most frequent of those that are not for here, and the longest way is still before it. */
+	if (!inner && vmcb->c.exit_code == SVM_EXIT_IOIO && !v->vm->pio_doorbells)
+		return false;
 	if (!fast_kind(vmcb, inner))
 		return false;
 	if (!inner && vmcb->c.exit_code == SVM_EXIT_IOIO) {
-		if (!v->vm->pio_doorbells)
-			return false;
 		fast_sync_apic(v, inner);
 		done = fast_out(v, vmcb);
 		if (done)
