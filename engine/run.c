@@ -17,8 +17,17 @@ bool vcpu_wants_to_run(struct vcpu *v)
 		return true;
 	if (__atomic_load_n(&v->apic.pending_init_sipi, __ATOMIC_ACQUIRE))
 		return true;
-	return v->mp_state == KVM_MP_STATE_RUNNABLE ||
-	       (v->mp_state == KVM_MP_STATE_HALTED && event_deliverable(v));
+	if (v->mp_state == KVM_MP_STATE_HALTED && event_deliverable(v)) {
+		v->mp_state = KVM_MP_STATE_RUNNABLE;
+		vcpu_request(v, REQ_EVENT);
+	}
+	return v->mp_state == KVM_MP_STATE_RUNNABLE;
+}
+
+/* Other threads asked for something that serve_requests() does: events are injected without it. */
+static __always_inline bool any_to_serve(const struct vcpu *v)
+{
+	return (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) & ~(1ull << REQ_EVENT | 1ull << REQ_NMI)) || v->apic.pending_init_sipi;
 }
 
 /* Does what other threads asked for. RESUME, or EXIT_TO_USER with kvm_run filled in. */
@@ -54,13 +63,14 @@ static int wait_until_runnable(struct vcpu *v)
 	int r;
 
 	host_block(v);
-	r = serve_requests(v);
-	if (r <= 0)
-		return r;
-	if (v->mp_state == KVM_MP_STATE_HALTED && event_deliverable(v)) {
-		v->mp_state = KVM_MP_STATE_RUNNABLE;
-		vcpu_request(v, REQ_EVENT);
+	if (any_to_serve(v)) {
+		r = serve_requests(v);
+		if (r <= 0)
+			return r;
 	}
+	/* The last look found something else, or was before a signal. */
+	if (unlikely(v->mp_state == KVM_MP_STATE_HALTED))
+		vcpu_wants_to_run(v);
 	if (host_signal_pending()) {
 		v->run->exit_reason = KVM_EXIT_INTR;
 		return -EINTR;
@@ -138,21 +148,35 @@ static __always_inline bool run_guest(struct vcpu *v)
 	}
 }
 
+/* On the way in something came up. */
+static noinline int back_out(struct vcpu *v)
+{
+	int r = host_svm_on() ? RESUME : -EIO;
+
+	__atomic_store_n(&v->mode, OUTSIDE_GUEST, __ATOMIC_RELEASE);
+	host_irq_enable();
+	host_preempt_enable();
+	event_settle(v, false);
+	return r;
+}
+
 /* One round: requests, events, the guest, the exit's handler. */
 static int enter_once(struct vcpu *v)
 {
-	bool ready, done;
+	bool done;
 	int r;
 
-	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->apic.pending_init_sipi) {
+	if (any_to_serve(v)) {
 		r = serve_requests(v);
 		if (r <= 0 || v->mp_state != KVM_MP_STATE_RUNNABLE)
 			return r;
 	}
-	v->mechanisms = host_mechanisms(v->vm);
+	v->mechanisms = vm_mechanisms(v->vm);
 	vendor_choose_delivery(v);
-	if (vcpu_take_request(v, REQ_EVENT) || v->run->request_interrupt_window || (v->requests & (1ull << REQ_NMI)))
+	if ((__atomic_load_n(&v->requests, __ATOMIC_RELAXED) & (1ull << REQ_EVENT | 1ull << REQ_NMI)) || v->run->request_interrupt_window) {
+		vcpu_take_request(v, REQ_EVENT);
 		event_inject(v);
+	}
 	if (v->apic.vapic_gpa)
 		lapic_sync_to_vapic(v);
 
@@ -160,24 +184,19 @@ static int enter_once(struct vcpu *v)
 	host_irq_disable();
 	__atomic_store_n(&v->mode, IN_GUEST, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	ready = host_svm_on();
-	if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->apic.pending_init_sipi || host_work_pending() || !ready) {
-		__atomic_store_n(&v->mode, OUTSIDE_GUEST, __ATOMIC_RELEASE);
-		host_irq_enable();
-		host_preempt_enable();
-		event_settle(v, false);
-		return ready ? RESUME : -EIO;
-	}
+	if (unlikely(__atomic_load_n(&v->requests, __ATOMIC_RELAXED) || v->apic.pending_init_sipi || host_work_pending() ||
+		     !host_svm_on()))
+		return back_out(v);
 	if (host_fpu_ready())
 		v->stats->fpu_reloads += host_accounting();
-	host_xstate_enter(v);
+	host_xstate_enter(&v->host_xstate, vcpu_cr4(v), v->xcr0, v->msr.xss, &v->pkru);
 	vendor_prepare(v);
 	host_timing_enter();
 
 	done = run_guest(v);
 
 	__atomic_store_n(&v->mode, OUTSIDE_GUEST, __ATOMIC_RELEASE);
-	host_xstate_exit(v);
+	host_xstate_exit(&v->host_xstate, vcpu_cr4(v), v->xcr0, v->msr.xss, &v->pkru);
 	vendor_finish(v);
 	host_guest_ran();
 	/* Interrupts that forced the exit run here, while the time still counts as the guest's. */

@@ -22,7 +22,10 @@ void vcpu_start_at(struct vcpu *v, u8 vector);
  */
 int vcpu_run(struct vcpu *v);
 
-/* A halted or waiting vCPU has a reason to go on. vCPU thread; called by host_block around its sleep. */
+/*
+ * A halted or waiting vCPU has a reason to go on; one that is halted, and the reason an event, is runnable from then on. vCPU thread; called
+ * by host_block around its sleep.
+ */
 bool vcpu_wants_to_run(struct vcpu *v);
 
 #endif

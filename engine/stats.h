@@ -96,7 +96,7 @@ static __always_inline u32 stats_bucket(u64 cycles)
 /* What both ways of counting do: all but the histogram. */
 static __always_inline void stats_add_time(struct stats_row *r, u64 cycles)
 {
-	unsigned __int128 square = (unsigned __int128)cycles * cycles;
+	u64 high, low = host_square(cycles, &high);
 	bool carry;
 
 	r->total += cycles;
@@ -104,8 +104,8 @@ static __always_inline void stats_add_time(struct stats_row *r, u64 cycles)
 		r->min = cycles;
 	if (cycles > r->max)
 		r->max = cycles;
-	carry = __builtin_add_overflow(r->square_lo, (u64)square, &r->square_lo);
-	r->square_hi += (u64)(square >> 64) + carry;
+	carry = __builtin_add_overflow(r->square_lo, low, &r->square_lo);
+	r->square_hi += high + carry;
 }
 
 static __always_inline void stats_begin_change(struct stats_row *r)

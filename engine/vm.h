@@ -28,6 +28,7 @@ struct vm {
 	bool pause_in_guest, hlt_in_guest;	/* KVM_CAP_X86_DISABLE_EXITS */
 	/* EXEUNT_CAP_MECHANISMS: those that this VM decides for itself, and which of them are on. Written by the host. */
 	u32 mechanisms_own, mechanisms_on;
+	bool pio_doorbells;	/* host_pio_write() may take some; until then it need not be asked. Written by the host. */
 
 	u64 tsc_khz;		/* default for new vCPUs */
 	/* kvmclock (pv.c): one pair for all vCPUs where the host's TSC allows it, else an offset to the host's boot clock. */
@@ -40,6 +41,14 @@ struct vm {
 	struct npt npt;
 	struct vendor_vm hw;
 };
+
+/* The mechanisms that are on for @vm now. Any context. */
+static inline u32 vm_mechanisms(const struct vm *vm)
+{
+	u32 own = __atomic_load_n(&vm->mechanisms_own, __ATOMIC_RELAXED);
+
+	return (host_mechanisms() & ~own) | (__atomic_load_n(&vm->mechanisms_on, __ATOMIC_RELAXED) & own);
+}
 
 /* The vCPU with this id, or NULL. Any context. */
 static inline struct vcpu *vm_vcpu(struct vm *vm, u32 id)

@@ -129,6 +129,10 @@ static bool sleep(struct host_vcpu *hv, u64 *time)
 		slept = true;
 		schedule();
 		noted = atomic64_read(&hv->woken_ns);
+		/* Woken for a reason, mostly: then there is no need to queue again. */
+		work = vcpu_wants_to_run(&hv->v);
+		if (work)
+			break;
 	}
 	finish_swait(&hv->wait, &wait);
 	now = host_now_ns();
@@ -151,5 +155,6 @@ void host_block(struct vcpu *v)
 	slept = !(may_poll && poll(hv, &now)) && sleep(hv, &now);
 	if (may_poll && !signal_pending(current))
 		adapt(hv, now - start);
-	trace_kvm_vcpu_wakeup(now - start, slept, true);
+	if (trace_kvm_vcpu_wakeup_enabled())
+		trace_kvm_vcpu_wakeup(now - start, slept, true);
 }

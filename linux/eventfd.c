@@ -310,6 +310,8 @@ static void doorbells_replace(struct host_vm *hvm, enum host_bus bus, struct doo
 
 	old = rcu_replace_pointer(hvm->eventfds.doorbells[bus], new,
 				  lockdep_is_held(&hvm->eventfds.lock));
+	if (bus == HOST_BUS_PIO)
+		WRITE_ONCE(hvm->vm.pio_doorbells, new->nr > 0);
 	synchronize_srcu_expedited(&hvm->srcu);
 	kvfree(old);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The guest's FPU: the kernel's own guest FPU container, swapped with the thread's around KVM_RUN, and the registers beside it that
- * are switched at every entry (XCR0, XSS, PKRU).
+ * The guest's FPU: the kernel's own guest FPU container, swapped with the thread's around KVM_RUN. The registers beside it that are
+ * switched at every entry (XCR0, XSS, PKRU) are in host.h.
  */
 #include <linux/slab.h>
 #include <asm/fpu/api.h>
@@ -24,9 +24,9 @@ int fpu_create(struct host_vcpu *hv)
 	if (!fpu_alloc_guest_fpstate(&hv->fpu))
 		return -ENOMEM;
 	if (boot_cpu_has(X86_FEATURE_OSXSAVE))
-		hv->host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+		hv->v.host_xstate.xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 	if (boot_cpu_has(X86_FEATURE_XSAVES))
-		rdmsrl(MSR_IA32_XSS, hv->host_xss);
+		rdmsrl(MSR_IA32_XSS, hv->v.host_xstate.xss);
 	return 0;
 }
 
@@ -48,7 +48,7 @@ void fpu_load(struct host_vcpu *hv)
 	trace_kvm_fpu(1);
 }
 
-static void count_leave(struct host_vcpu *hv, u64 in_use)
+static __always_inline void count_leave(struct host_vcpu *hv, u64 in_use)
 {
 	if (in_use & XFEATURES_COUNTED)
 		stats_inc(&hv->v, fpu_touched);
@@ -62,12 +62,13 @@ static void count_leave(struct host_vcpu *hv, u64 in_use)
  */
 void fpu_put(struct host_vcpu *hv)
 {
-	bool loaded = !test_thread_flag(TIF_NEED_FPU_LOAD);
-
-	fpu_swap_kvm_fpstate(&hv->fpu, false);
+	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD))) {
+		fpu_swap_kvm_fpstate(&hv->fpu, false);
+	} else {
+		fpu_swap_kvm_fpstate(&hv->fpu, false);
+		count_leave(hv, cpu_feature_enabled(X86_FEATURE_XSAVE) ? hv->fpu.fpstate->regs.xsave.header.xfeatures : ~0ull);
+	}
 	trace_kvm_fpu(0);
-	if (likely(loaded))
-		count_leave(hv, boot_cpu_has(X86_FEATURE_XSAVE) ? hv->fpu.fpstate->regs.xsave.header.xfeatures : ~0ull);
 }
 
 /* The same before the state is saved: the CPU tells (XINUSE, 11.5.8). One that cannot is taken to say that it was touched. */
@@ -75,39 +76,6 @@ void fpu_preempted(struct host_vcpu *hv)
 {
 	if (host_accounting() && !test_thread_flag(TIF_NEED_FPU_LOAD))
 		count_leave(hv, boot_cpu_has(X86_FEATURE_XGETBV1) ? xgetbv(XCR_XFEATURE_IN_USE_MASK) : ~0ull);
-}
-
-void host_xstate_enter(struct vcpu *v)
-{
-	struct host_vcpu *hv = HOST_VCPU(v);
-
-	if (vcpu_cr4(v) & CR4_OSXSAVE_BIT) {
-		if (v->xcr0 != hv->host_xcr0)
-			xsetbv(XCR_XFEATURE_ENABLED_MASK, v->xcr0);
-		if (v->msr.xss != hv->host_xss)
-			wrmsrl(MSR_IA32_XSS, v->msr.xss);
-	}
-	/* The guest can use PKRU with CR4.PKE, or read and write it through XSAVE. */
-	if (cpu_feature_enabled(X86_FEATURE_OSPKE) && ((v->xcr0 & XFEATURE_MASK_PKRU) || (vcpu_cr4(v) & CR4_PKE_BIT)) &&
-	    v->pkru != hv->host_pkru)
-		wrpkru(v->pkru);
-}
-
-void host_xstate_exit(struct vcpu *v)
-{
-	struct host_vcpu *hv = HOST_VCPU(v);
-
-	if (cpu_feature_enabled(X86_FEATURE_OSPKE) && ((v->xcr0 & XFEATURE_MASK_PKRU) || (vcpu_cr4(v) & CR4_PKE_BIT))) {
-		v->pkru = rdpkru();
-		if (v->pkru != hv->host_pkru)
-			wrpkru(hv->host_pkru);
-	}
-	if (vcpu_cr4(v) & CR4_OSXSAVE_BIT) {
-		if (v->xcr0 != hv->host_xcr0)
-			xsetbv(XCR_XFEATURE_ENABLED_MASK, hv->host_xcr0);
-		if (v->msr.xss != hv->host_xss)
-			wrmsrl(MSR_IA32_XSS, hv->host_xss);
-	}
 }
 
 /* KVM_GET_FPU, KVM_SET_FPU: the FXSAVE image's fields (APM vol. 2, 11.5.5). */

@@ -24,11 +24,6 @@ static DEFINE_MUTEX(users_lock);
 static unsigned int users;
 static enum cpuhp_state hotplug_state;
 
-struct asid_cpu *host_asid_cpu(void)
-{
-	return this_cpu_ptr(&asid_cpu);
-}
-
 /* -EBUSY as hardware_get. Interrupts off or preemption off, on the CPU. */
 static int enable_this_cpu(void)
 {
@@ -40,6 +35,9 @@ static int enable_this_cpu(void)
 	rdmsrl(MSR_EFER, efer);
 	if (efer & EFER_SVME)
 		return -EBUSY;
+	/* No hypervisor is at work here, so it is not a guest's. */
+	if (boot_cpu_has(X86_FEATURE_RDTSCP))
+		rdmsrl(MSR_TSC_AUX, s->tsc_aux);
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, __sme_pa(s->save_area));
 	asid_cpu_init(this_cpu_ptr(&asid_cpu), svm.nr_asids);
@@ -115,6 +113,7 @@ static int cpu_up_here(unsigned int cpu)
 	if (!s->save_area || !s->vmsave_page)
 		return -ENOMEM;
 	s->save_pa = __sme_pa(s->vmsave_page);
+	s->asids = per_cpu_ptr(&asid_cpu, cpu);
 	mutex_lock(&users_lock);
 	if (users) {
 		preempt_disable();

@@ -24,6 +24,7 @@
 #include <linux/sched.h>
 #include <linux/context_tracking.h>
 #include <linux/vtime.h>
+#include <linux/jiffies.h>
 #include <linux/rcupdate.h>
 #include <linux/instrumentation.h>
 #include <linux/irqflags.h>
@@ -35,6 +36,9 @@
 #include <asm/mce.h>
 #include <linux/hw_breakpoint.h>
 #include <asm/fpu/api.h>
+#include <asm/fpu/types.h>
+#include <asm/fpu/xcr.h>
+#include <asm/pkru.h>
 #include <asm/spec-ctrl.h>
 #include <asm/nospec-branch.h>
 #include <asm/msr.h>
@@ -50,8 +54,11 @@ struct memslot;
 struct host_cpu_state {
 	u64 save_pa;		/* VMSAVE area */
 	bool on;		/* EFER.SVME is ours */
+	u64 tsc_aux;		/* the host's TSC_AUX, which has the CPU's number in it and never changes */
 	void *save_area;	/* VM_HSAVE_PA page */
 	void *vmsave_page;
+	unsigned long rcu_told;	/* jiffies when RCU was last told that a guest runs here */
+	struct asid_cpu *asids;
 	struct vcpu *last;	/* whose branch predictions may be in the CPU: IBPB when another VM's vCPU is loaded */
 };
 DECLARE_PER_CPU(struct host_cpu_state, host_cpu_state);
@@ -60,8 +67,9 @@ DECLARE_PER_CPU(struct host_cpu_state, host_cpu_state);
 DECLARE_STATIC_KEY_TRUE(host_accounting_key);
 static __always_inline bool host_accounting(void) { return static_branch_likely(&host_accounting_key); }
 
-/* The mechanisms that are on for @vm now: EXEUNT_* of mechanisms.h. Any context. */
-u32 host_mechanisms(const struct vm *vm);
+/* The mechanisms that are on now for a VM that does not decide by itself: EXEUNT_* of mechanisms.h. Any context. */
+extern atomic_t mechanism_defaults;
+static __always_inline u32 host_mechanisms(void) { return atomic_read(&mechanism_defaults); }
 
 /* --- Memory. --- */
 
@@ -193,16 +201,53 @@ static inline bool host_fpu_ready(void)
 	switch_fpu_return();
 	return true;
 }
-/* XCR0, XSS and PKRU that are the guest's while it runs (fpu.c). */
-void host_xstate_enter(struct vcpu *v);
-void host_xstate_exit(struct vcpu *v);
+/* The host's own XCR0, XSS and PKRU; the last is read whenever the vCPU is loaded, for it changes with the thread. */
+struct host_xstate {
+	u64 xcr0, xss;
+	u32 pkru;
+};
+
+/* The guest can use PKRU with CR4.PKE, or read and write it through XSAVE. */
+static __always_inline bool host_switches_pkru(u64 cr4, u64 xcr0)
+{
+	return cpu_feature_enabled(X86_FEATURE_OSPKE) && ((xcr0 & XFEATURE_MASK_PKRU) || (cr4 & X86_CR4_PKE));
+}
+
+/* XCR0, XSS and PKRU are the guest's while it runs: @xcr0, @xss and *@pkru, of which the guest changes the last without an exit. */
+static __always_inline void host_xstate_enter(const struct host_xstate *host, u64 cr4, u64 xcr0, u64 xss, const u32 *pkru)
+{
+	if (cr4 & X86_CR4_OSXSAVE) {
+		if (xcr0 != host->xcr0)
+			xsetbv(XCR_XFEATURE_ENABLED_MASK, xcr0);
+		if (xss != host->xss)
+			wrmsrl(MSR_IA32_XSS, xss);
+	}
+	if (host_switches_pkru(cr4, xcr0) && *pkru != host->pkru)
+		wrpkru(*pkru);
+}
+
+static __always_inline void host_xstate_exit(const struct host_xstate *host, u64 cr4, u64 xcr0, u64 xss, u32 *pkru)
+{
+	if (host_switches_pkru(cr4, xcr0)) {
+		*pkru = rdpkru();
+		if (*pkru != host->pkru)
+			wrpkru(host->pkru);
+	}
+	if (cr4 & X86_CR4_OSXSAVE) {
+		if (xcr0 != host->xcr0)
+			xsetbv(XCR_XFEATURE_ENABLED_MASK, host->xcr0);
+		if (xss != host->xss)
+			wrmsrl(MSR_IA32_XSS, host->xss);
+	}
+}
 /* DR0..DR3: the guest's into the CPU, and back out. */
 void host_debug_load(const u64 dr[4]);
 void host_debug_save(u64 dr[4]);
 /* The exit disabled all breakpoints in DR7: the host's own come back, if it has any. */
+static __always_inline bool host_debug_armed(void) { return hw_breakpoint_active(); }
 static inline void host_debug_restore(void)
 {
-	if (unlikely(hw_breakpoint_active()))
+	if (unlikely(host_debug_armed()))
 		hw_breakpoint_restore();
 }
 /* A machine check hit while the guest ran. Interrupts off, the host's XCR0 and PKRU back. */
@@ -235,8 +280,9 @@ void host_scan_ioapic_routes(struct vcpu *v, u64 eoi_exit[4]);
 static __always_inline void host_timing_enter(void) { vtime_account_guest_enter(); }
 static __always_inline void host_timing_exit(void) { vtime_account_guest_exit(); }
 /*
- * @again: the host's interrupts have not been enabled since the guest was left, so that RCU needs no new note: the next tick forces an
- * exit and makes one.
+ * RCU looks at what it was told at the host's ticks only, which make the guest exit: one note a tick is all that it can use. It gets one at
+ * the first entry after jiffies have changed. @again: the host's interrupts have not been enabled since the guest was left, nor has there
+ * been a tick.
  */
 static __always_inline void host_context_enter(bool again)
 {
@@ -244,8 +290,9 @@ static __always_inline void host_context_enter(bool again)
 	trace_hardirqs_on_prepare();
 	lockdep_hardirqs_on_prepare();
 	instrumentation_end();
-	if (!context_tracking_guest_enter() && !again) {
+	if (!context_tracking_guest_enter() && !again && __this_cpu_read(host_cpu_state.rcu_told) != jiffies) {
 		instrumentation_begin();
+		__this_cpu_write(host_cpu_state.rcu_told, jiffies);
 		rcu_virt_note_context_switch(smp_processor_id());
 		instrumentation_end();
 	}
@@ -271,13 +318,22 @@ static __always_inline void host_guest_ran(void)
 		__this_cpu_write(x86_ibpb_exit_to_user, true);
 }
 /* An ASID owner's per-CPU allocator; see svm/asid.h. Preemption off. */
-struct asid_cpu *host_asid_cpu(void);
+static __always_inline struct asid_cpu *host_asid_cpu(void) { return __this_cpu_read(host_cpu_state.asids); }
 
 /* One rate-limited line to the host's log, for what an administrator must know. */
 #define host_log(fmt, ...) pr_info_ratelimited("exeunt: " fmt "\n", ##__VA_ARGS__)
 
 /* A guest-controlled index, bounded also under speculation. */
 #define host_index(i, n) array_index_nospec(i, n)
+
+/* @x squared: the low half, and the high one in *@high. Not as a variable of 128 bits, which would have its function align the stack. */
+static __always_inline u64 host_square(u64 x, u64 *high)
+{
+	u64 low;
+
+	asm("mulq %%rax" : "=a"(low), "=d"(*high) : "a"(x) : "cc");
+	return low;
+}
 
 /* In a loop that waits for another CPU. */
 #define host_relax()	cpu_relax()

@@ -8,7 +8,7 @@
 #include <linux/moduleparam.h>
 #include "vm.h"
 
-static atomic_t defaults = ATOMIC_INIT(EXEUNT_MECHANISMS);
+atomic_t mechanism_defaults = ATOMIC_INIT(EXEUNT_MECHANISMS);
 
 static int set_switch(const char *text, const struct kernel_param *kp)
 {
@@ -20,15 +20,15 @@ static int set_switch(const char *text, const struct kernel_param *kp)
 	if (r)
 		return r;
 	if (on)
-		atomic_or(bit, &defaults);
+		atomic_or(bit, &mechanism_defaults);
 	else
-		atomic_andnot(bit, &defaults);
+		atomic_andnot(bit, &mechanism_defaults);
 	return 0;
 }
 
 static int get_switch(char *buffer, const struct kernel_param *kp)
 {
-	return sprintf(buffer, "%c\n", atomic_read(&defaults) & (long)kp->arg ? 'Y' : 'N');
+	return sprintf(buffer, "%c\n", atomic_read(&mechanism_defaults) & (long)kp->arg ? 'Y' : 'N');
 }
 
 static const struct kernel_param_ops switch_ops = { .flags = KERNEL_PARAM_OPS_FL_NOARG, .set = set_switch, .get = get_switch };
@@ -44,10 +44,3 @@ SWITCH(lazy_timer, EXEUNT_LAZY_TIMER, "Leave the host's timer as it is when the 
 SWITCH(inner_loop, EXEUNT_INNER_LOOP, "Deal with the simplest exits without leaving the guest's segment bases");
 SWITCH(timer_advance, EXEUNT_TIMER_ADVANCE, "Let the host's timer fire earlier by what it takes from there into the guest");
 SWITCH(avic, EXEUNT_AVIC, "Let the CPU deliver interrupts and IPIs to running vCPUs by itself, where it has AVIC");
-
-u32 host_mechanisms(const struct vm *vm)
-{
-	u32 own = READ_ONCE(vm->mechanisms_own);
-
-	return (atomic_read(&defaults) & ~own) | (READ_ONCE(vm->mechanisms_on) & own);
-}

@@ -15,23 +15,21 @@
 
 /* --- Load and put: a vCPU on a CPU. --- */
 
-/* The state of this thread that VMLOAD brings back after a guest ran: FS, GS, TR, LDTR, SYSENTER (APM vol. 2, 15.5.2). */
-static void save_host_segments(void)
+/*
+ * The state of this thread that VMLOAD brings back after a guest ran: FS, GS, TR, LDTR, SYSENTER (APM vol. 2, 15.5.2). Where SVM is off
+ * (the host reboots), VMSAVE is undefined and does nothing: no guest is entered there either.
+ */
+static __always_inline void save_host_segments(void)
 {
-	unsigned long flags;
-
-	local_irq_save(flags);
-	if (host_svm_on())
-		asm volatile("vmsave %0" : : "a"(host_save_pa()) : "memory");
-	local_irq_restore(flags);
+	asm volatile("1: vmsave %0\n2:\n" _ASM_EXTABLE(1b, 2b) : : "a"(host_save_pa()) : "memory");
 }
 
-static bool has_tsc_aux(const struct vcpu *v)
+static __always_inline bool has_tsc_aux(const struct vcpu *v)
 {
-	return boot_cpu_has(X86_FEATURE_RDTSCP) && (v->cpuid.has_rdtscp || v->cpuid.has_rdpid);
+	return cpu_feature_enabled(X86_FEATURE_RDTSCP) && (v->cpuid.has_rdtscp || v->cpuid.has_rdpid);
 }
 
-static void load_on_cpu(struct host_vcpu *hv, int cpu)
+static __always_inline void load_on_cpu(struct host_vcpu *hv, int cpu)
 {
 	struct vcpu *v = &hv->v;
 
@@ -40,10 +38,9 @@ static void load_on_cpu(struct host_vcpu *hv, int cpu)
 		indirect_branch_prediction_barrier();
 	}
 	save_host_segments();
-	hv->host_pkru = read_pkru();
+	v->host_xstate.pkru = read_pkru();
 	if (has_tsc_aux(v)) {
-		rdmsrl(MSR_TSC_AUX, hv->host_tsc_aux);
-		hv->tsc_aux_loaded = hv->host_tsc_aux != v->msr.tsc_aux;
+		hv->tsc_aux_loaded = this_cpu_read(host_cpu_state.tsc_aux) != v->msr.tsc_aux;
 		if (hv->tsc_aux_loaded)
 			wrmsrl(MSR_TSC_AUX, v->msr.tsc_aux);
 	}
@@ -51,8 +48,8 @@ static void load_on_cpu(struct host_vcpu *hv, int cpu)
 		vcpu_request(v, REQ_TIMER_FOLLOW);
 		if (!v->vm->clock_shared)
 			vcpu_request(v, REQ_CLOCK_UPDATE);
+		hv->last_cpu = cpu;
 	}
-	hv->last_cpu = cpu;
 	WRITE_ONCE(hv->cpu, cpu);
 }
 
@@ -68,13 +65,13 @@ static void reload_ldt(void)
 #endif
 }
 
-static void put_off_cpu(struct host_vcpu *hv)
+static __always_inline void put_off_cpu(struct host_vcpu *hv)
 {
 	vendor_leave_cpu(&hv->v);
 	reload_ldt();
 	WRITE_ONCE(hv->cpu, -1);
 	if (hv->tsc_aux_loaded)
-		wrmsrl(MSR_TSC_AUX, hv->host_tsc_aux);
+		wrmsrl(MSR_TSC_AUX, this_cpu_read(host_cpu_state.tsc_aux));
 	hv->tsc_aux_loaded = false;
 }
 
@@ -109,7 +106,7 @@ static void sched_out(struct preempt_notifier *n, struct task_struct *next)
 
 static struct preempt_ops preempt_ops = { .sched_in = sched_in, .sched_out = sched_out };
 
-void vcpu_load(struct host_vcpu *hv)
+static __always_inline void load(struct host_vcpu *hv)
 {
 	preempt_disable();
 	preempt_notifier_register(&hv->preempt);
@@ -117,12 +114,22 @@ void vcpu_load(struct host_vcpu *hv)
 	preempt_enable();
 }
 
-void vcpu_put(struct host_vcpu *hv)
+static __always_inline void put(struct host_vcpu *hv)
 {
 	preempt_disable();
 	put_off_cpu(hv);
 	preempt_notifier_unregister(&hv->preempt);
 	preempt_enable();
+}
+
+void vcpu_load(struct host_vcpu *hv)
+{
+	load(hv);
+}
+
+void vcpu_put(struct host_vcpu *hv)
+{
+	put(hv);
 }
 
 /* --- Kicks, the timer. --- */
@@ -274,9 +281,11 @@ static int run_loaded(struct host_vcpu *hv)
 		lapic_set_cr8(v, cr8);
 	}
 	/* What the VMM answered is taken in even if the guest does not run now: it will not be told again. */
-	r = emulate_complete(v);
-	if (r != RESUME)
-		return r;
+	if (v->emul.waiting) {
+		r = emulate_complete(v);
+		if (r != RESUME)
+			return r;
+	}
 	if (READ_ONCE(v->run->immediate_exit))
 		return -EINTR;
 	return vcpu_run(v);
@@ -287,11 +296,11 @@ int vcpu_ioctl_run(struct host_vcpu *hv)
 	struct vcpu *v = &hv->v;
 	int r;
 
+	load(hv);
 	set_thread(hv);
 	cpuid_freeze(&v->cpuid);
 	sigset_enter(hv);
 	fpu_load(hv);
-	v->run->flags = 0;
 	hv->running = true;
 	r = run_loaded(hv);
 	hv->running = false;
@@ -299,6 +308,8 @@ int vcpu_ioctl_run(struct host_vcpu *hv)
 	state_to_run(v);
 	sigset_exit(hv);
 	stats_user_exit(v->stats, READ_ONCE(v->run->exit_reason), r);
-	trace_kvm_userspace_exit(v->run->exit_reason, r);
+	if (trace_kvm_userspace_exit_enabled())
+		trace_kvm_userspace_exit(v->run->exit_reason, r);
+	put(hv);
 	return r;
 }

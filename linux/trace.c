@@ -6,3 +6,17 @@
 #include <linux/minmax.h>
 #define CREATE_TRACE_POINTS
 #include "trace.h"
+
+DEFINE_STATIC_KEY_FALSE(trace_fast);
+
+/* An event gets its first probe, or loses its last. */
+int trace_fast_on(void)
+{
+	static_branch_inc(&trace_fast);
+	return 0;
+}
+
+void trace_fast_off(void)
+{
+	static_branch_dec(&trace_fast);
+}

@@ -9,6 +9,7 @@
 #if !defined(EXEUNT_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define EXEUNT_TRACE_H
 
+#include <linux/jump_label.h>
 #include <linux/tracepoint.h>
 
 #ifndef EXEUNT_TRACE_NAMES
@@ -34,9 +35,17 @@
 	{ 7, "KVM_EXIT_IRQ_WINDOW_OPEN" }, { 8, "KVM_EXIT_SHUTDOWN" }, { 9, "KVM_EXIT_FAIL_ENTRY" }, { 10, "KVM_EXIT_INTR" }, \
 	{ 11, "KVM_EXIT_SET_TPR" }, { 17, "KVM_EXIT_INTERNAL_ERROR" }, { 26, "KVM_EXIT_IOAPIC_EOI" }
 
+/*
+ * One of the events that the fast path has, those of TRACE_EVENT_FN below, is on: the inner loop, which cannot trace, asks this instead of
+ * each of them.
+ */
+DECLARE_STATIC_KEY_FALSE(trace_fast);
+int trace_fast_on(void);
+void trace_fast_off(void);
+
 #endif
 
-TRACE_EVENT(kvm_entry,
+TRACE_EVENT_FN(kvm_entry,
 	TP_PROTO(unsigned int vcpu_id, unsigned long rip, bool immediate_exit),
 	TP_ARGS(vcpu_id, rip, immediate_exit),
 	TP_STRUCT__entry(
@@ -49,10 +58,11 @@ TRACE_EVENT(kvm_entry,
 		__entry->rip = rip;
 		__entry->immediate_exit = immediate_exit;
 	),
-	TP_printk("vcpu %u, rip 0x%lx%s", __entry->vcpu_id, __entry->rip, __entry->immediate_exit ? "[immediate exit]" : "")
+	TP_printk("vcpu %u, rip 0x%lx%s", __entry->vcpu_id, __entry->rip, __entry->immediate_exit ? "[immediate exit]" : ""),
+	trace_fast_on, trace_fast_off
 );
 
-TRACE_EVENT(kvm_exit,
+TRACE_EVENT_FN(kvm_exit,
 	TP_PROTO(unsigned int vcpu_id, unsigned int exit_reason, unsigned long guest_rip, u64 info1, u64 info2, u32 intr_info,
 		 u32 error_code),
 	TP_ARGS(vcpu_id, exit_reason, guest_rip, info1, info2, intr_info, error_code),
@@ -78,10 +88,11 @@ TRACE_EVENT(kvm_exit,
 	),
 	TP_printk("vcpu %u reason %s rip 0x%lx info1 0x%016llx info2 0x%016llx intr_info 0x%08x error_code 0x%08x",
 		  __entry->vcpu_id, __print_symbolic(__entry->exit_reason, SVM_EXIT_NAMES), __entry->guest_rip,
-		  __entry->info1, __entry->info2, __entry->intr_info, __entry->error_code)
+		  __entry->info1, __entry->info2, __entry->intr_info, __entry->error_code),
+	trace_fast_on, trace_fast_off
 );
 
-TRACE_EVENT(kvm_msr,
+TRACE_EVENT_FN(kvm_msr,
 	TP_PROTO(unsigned int write, u32 ecx, u64 data, bool exception),
 	TP_ARGS(write, ecx, data, exception),
 	TP_STRUCT__entry(
@@ -97,7 +108,8 @@ TRACE_EVENT(kvm_msr,
 		__entry->exception = exception;
 	),
 	TP_printk("msr_%s %x = 0x%llx%s", __entry->write ? "write" : "read", __entry->ecx, __entry->data,
-		  __entry->exception ? " (#GP)" : "")
+		  __entry->exception ? " (#GP)" : ""),
+	trace_fast_on, trace_fast_off
 );
 
 TRACE_EVENT(kvm_pio,
@@ -160,7 +172,7 @@ TRACE_EVENT(kvm_page_fault,
 		  __entry->fault_address, __entry->error_code)
 );
 
-TRACE_EVENT(kvm_inj_virq,
+TRACE_EVENT_FN(kvm_inj_virq,
 	TP_PROTO(unsigned int vector, bool soft, bool reinjected),
 	TP_ARGS(vector, soft, reinjected),
 	TP_STRUCT__entry(
@@ -173,7 +185,8 @@ TRACE_EVENT(kvm_inj_virq,
 		__entry->soft = soft;
 		__entry->reinjected = reinjected;
 	),
-	TP_printk("%s 0x%x%s", __entry->soft ? "Soft/INTn" : "IRQ", __entry->vector, __entry->reinjected ? " [reinjected]" : "")
+	TP_printk("%s 0x%x%s", __entry->soft ? "Soft/INTn" : "IRQ", __entry->vector, __entry->reinjected ? " [reinjected]" : ""),
+	trace_fast_on, trace_fast_off
 );
 
 TRACE_EVENT(kvm_inj_exception,
@@ -209,7 +222,7 @@ TRACE_EVENT(kvm_userspace_exit,
 		  __print_symbolic(__entry->reason, KVM_EXIT_NAMES), __entry->errno < 0 ? -__entry->errno : __entry->reason)
 );
 
-TRACE_EVENT(kvm_apic,
+TRACE_EVENT_FN(kvm_apic,
 	TP_PROTO(unsigned int rw, unsigned int reg, u64 val),
 	TP_ARGS(rw, reg, val),
 	TP_STRUCT__entry(
@@ -222,10 +235,11 @@ TRACE_EVENT(kvm_apic,
 		__entry->reg = reg;
 		__entry->val = val;
 	),
-	TP_printk("apic_%s 0x%x = 0x%llx", __entry->rw ? "write" : "read", __entry->reg, __entry->val)
+	TP_printk("apic_%s 0x%x = 0x%llx", __entry->rw ? "write" : "read", __entry->reg, __entry->val),
+	trace_fast_on, trace_fast_off
 );
 
-TRACE_EVENT(kvm_apic_ipi,
+TRACE_EVENT_FN(kvm_apic_ipi,
 	TP_PROTO(u32 icr_low, u32 dest_id),
 	TP_ARGS(icr_low, dest_id),
 	TP_STRUCT__entry(
@@ -236,10 +250,11 @@ TRACE_EVENT(kvm_apic_ipi,
 		__entry->icr_low = icr_low;
 		__entry->dest_id = dest_id;
 	),
-	TP_printk("dst %x vec %u (icr 0x%x)", __entry->dest_id, __entry->icr_low & 0xff, __entry->icr_low)
+	TP_printk("dst %x vec %u (icr 0x%x)", __entry->dest_id, __entry->icr_low & 0xff, __entry->icr_low),
+	trace_fast_on, trace_fast_off
 );
 
-TRACE_EVENT(kvm_apic_accept_irq,
+TRACE_EVENT_FN(kvm_apic_accept_irq,
 	TP_PROTO(u32 apicid, u16 dm, u16 tm, u8 vec),
 	TP_ARGS(apicid, dm, tm, vec),
 	TP_STRUCT__entry(
@@ -254,10 +269,11 @@ TRACE_EVENT(kvm_apic_accept_irq,
 		__entry->tm = tm;
 		__entry->vec = vec;
 	),
-	TP_printk("apicid %x vec %u (mode %u|%s)", __entry->apicid, __entry->vec, __entry->dm >> 8 & 7, __entry->tm ? "level" : "edge")
+	TP_printk("apicid %x vec %u (mode %u|%s)", __entry->apicid, __entry->vec, __entry->dm >> 8 & 7, __entry->tm ? "level" : "edge"),
+	trace_fast_on, trace_fast_off
 );
 
-TRACE_EVENT(kvm_eoi,
+TRACE_EVENT_FN(kvm_eoi,
 	TP_PROTO(u32 apicid, int vector),
 	TP_ARGS(apicid, vector),
 	TP_STRUCT__entry(
@@ -268,10 +284,11 @@ TRACE_EVENT(kvm_eoi,
 		__entry->apicid = apicid;
 		__entry->vector = vector;
 	),
-	TP_printk("apicid %x vector %d", __entry->apicid, __entry->vector)
+	TP_printk("apicid %x vector %d", __entry->apicid, __entry->vector),
+	trace_fast_on, trace_fast_off
 );
 
-TRACE_EVENT(kvm_cpuid,
+TRACE_EVENT_FN(kvm_cpuid,
 	TP_PROTO(unsigned int function, unsigned int index, unsigned long rax, unsigned long rbx, unsigned long rcx,
 		 unsigned long rdx, bool found),
 	TP_ARGS(function, index, rax, rbx, rcx, rdx, found),
@@ -296,7 +313,8 @@ TRACE_EVENT(kvm_cpuid,
 		__entry->used_max_basic = false;
 	),
 	TP_printk("func %x idx %x rax %lx rbx %lx rcx %lx rdx %lx, cpuid entry %s", __entry->function, __entry->index,
-		  __entry->rax, __entry->rbx, __entry->rcx, __entry->rdx, __entry->found ? "found" : "not found")
+		  __entry->rax, __entry->rbx, __entry->rcx, __entry->rdx, __entry->found ? "found" : "not found"),
+	trace_fast_on, trace_fast_off
 );
 
 TRACE_EVENT(kvm_cr,
@@ -315,7 +333,7 @@ TRACE_EVENT(kvm_cr,
 	TP_printk("cr_%s %x = 0x%lx", __entry->rw ? "write" : "read", __entry->cr, __entry->val)
 );
 
-TRACE_EVENT(kvm_hypercall,
+TRACE_EVENT_FN(kvm_hypercall,
 	TP_PROTO(unsigned long nr, unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3),
 	TP_ARGS(nr, a0, a1, a2, a3),
 	TP_STRUCT__entry(
@@ -332,7 +350,8 @@ TRACE_EVENT(kvm_hypercall,
 		__entry->a2 = a2;
 		__entry->a3 = a3;
 	),
-	TP_printk("nr 0x%lx a0 0x%lx a1 0x%lx a2 0x%lx a3 0x%lx", __entry->nr, __entry->a0, __entry->a1, __entry->a2, __entry->a3)
+	TP_printk("nr 0x%lx a0 0x%lx a1 0x%lx a2 0x%lx a3 0x%lx", __entry->nr, __entry->a0, __entry->a1, __entry->a2, __entry->a3),
+	trace_fast_on, trace_fast_off
 );
 
 TRACE_EVENT(kvm_msi_set_irq,

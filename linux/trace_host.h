@@ -16,9 +16,12 @@
 /* Somebody wants to see exits that the fast path deals with. */
 static __always_inline bool host_traces_exits(void)
 {
-	return trace_kvm_entry_enabled() || trace_kvm_exit_enabled() || trace_kvm_msr_enabled() || trace_kvm_cpuid_enabled() ||
-	       trace_kvm_hypercall_enabled() || trace_kvm_apic_enabled() || trace_kvm_apic_ipi_enabled() ||
-	       trace_kvm_apic_accept_irq_enabled() || trace_kvm_eoi_enabled() || trace_kvm_inj_virq_enabled();
+	return static_branch_unlikely(&trace_fast);
+}
+
+static __always_inline bool host_traces_pio(void)
+{
+	return trace_kvm_pio_enabled();
 }
 
 #define host_trace_entry(v) \

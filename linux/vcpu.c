@@ -351,14 +351,12 @@ static long kvmclock_ctrl(struct host_vcpu *hv)
 	return 0;
 }
 
-/* The ioctls of a loaded vCPU whose mutex is held. */
+/* The ioctls of a loaded vCPU whose mutex is held, but for KVM_RUN. */
 static long loaded_ioctl(struct host_vcpu *hv, unsigned int cmd, unsigned long arg)
 {
 	void __user *p = (void __user *)arg;
 
 	switch (cmd) {
-	case KVM_RUN:
-		return arg ? -EINVAL : vcpu_ioctl_run(hv);
 	case KVM_GET_REGS:
 		return get_regs(hv, p);
 	case KVM_SET_REGS:
@@ -428,6 +426,17 @@ static long loaded_ioctl(struct host_vcpu *hv, unsigned int cmd, unsigned long a
 	return -ENOTTY;
 }
 
+/* Out of line: KVM_RUN shall not pay for what these keep on the stack. */
+static noinline long other_ioctl(struct host_vcpu *hv, unsigned int cmd, unsigned long arg)
+{
+	long r;
+
+	vcpu_load(hv);
+	r = loaded_ioctl(hv, cmd, arg);
+	vcpu_put(hv);
+	return r;
+}
+
 static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct host_vcpu *hv = file->private_data;
@@ -435,15 +444,18 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	if (hv->hvm->mm != current->mm)
 		return -EIO;
-	if (_IOC_TYPE(cmd) != KVMIO)
-		return -EINVAL;
-	if (cmd == KVM_GET_STATS_FD)
-		return stats_fd_create(hv->hvm->stats, hv->v.id);
+	if (unlikely(cmd != KVM_RUN)) {
+		if (_IOC_TYPE(cmd) != KVMIO)
+			return -EINVAL;
+		if (cmd == KVM_GET_STATS_FD)
+			return stats_fd_create(hv->hvm->stats, hv->v.id);
+	}
 	if (mutex_lock_killable(&hv->mutex))
 		return -EINTR;
-	vcpu_load(hv);
-	r = loaded_ioctl(hv, cmd, arg);
-	vcpu_put(hv);
+	if (likely(cmd == KVM_RUN))
+		r = arg ? -EINVAL : vcpu_ioctl_run(hv);
+	else
+		r = other_ioctl(hv, cmd, arg);
 	mutex_unlock(&hv->mutex);
 	return r;
 }

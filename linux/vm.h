@@ -87,10 +87,7 @@ struct host_vcpu {
 	atomic64_t woken_ns;		/* when the first kick came that woke it, host_now_ns(); 0: none did */
 	bool sigset_active;
 	sigset_t sigset;
-	u64 host_tsc_aux;
 	bool tsc_aux_loaded;
-	u64 host_xcr0, host_xss;
-	u32 host_pkru;			/* read at load: it changes with the thread */
 };
 
 #define HOST_VCPU(vcpu)	container_of(vcpu, struct host_vcpu, v)
@@ -111,7 +108,7 @@ void vcpu_put(struct host_vcpu *hv);
 /* A kick is about to wake a vCPU that waits. Any context. */
 void block_note_wake(struct host_vcpu *hv);
 
-/* thread.c: the thread in KVM_RUN */
+/* thread.c: the thread in KVM_RUN. The vCPU's mutex is held; loads and puts it itself. */
 int vcpu_ioctl_run(struct host_vcpu *hv);
 void vcpu_thread_init(struct host_vcpu *hv);
 /* No kick can come any more. */

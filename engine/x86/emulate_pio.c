@@ -41,24 +41,47 @@ static int wait_for(struct vcpu *v, enum emul_wait what, u32 count)
 	return exit_io(v, e->pio.port, e->pio.size, true, count);
 }
 
-int emulate_pio(struct vcpu *v, u16 port, u8 size, bool in, u64 next_rip)
+static noinline int port_in(struct vcpu *v, u16 port, u8 size, u64 next_rip)
 {
 	struct emul *e = &v->emul;
-	u32 value = alu_zero_extend(v->regs[R_AX], size);
 
 	emulate_reset(v);
-	if (in) {
-		e->pio.port = port;
-		e->pio.size = size;
-		e->pio.next_rip = next_rip;
-		return wait_for(v, EMUL_PIO_IN, 1);
-	}
-	host_trace_pio(v, true, port, size, 1, value);
+	e->pio.port = port;
+	e->pio.size = size;
+	e->pio.next_rip = next_rip;
+	return wait_for(v, EMUL_PIO_IN, 1);
+}
+
+static __always_inline int out_to_vmm(struct vcpu *v, u16 port, u8 size, u64 next_rip)
+{
+	/* Four bytes, whatever the size: the VMM looks at no more than it is told, and a constant size takes no call and no loop. */
+	memcpy(v->pio_data, &v->regs[R_AX], 4);
+	exit_io(v, port, size, false, 1);
 	vcpu_advance_to(v, next_rip);
-	if (host_pio_write(v->vm, port, size, &value))
-		return RESUME;
-	memcpy(v->pio_data, &value, size);
-	return exit_io(v, port, size, false, 1);
+	return EXIT_TO_USER;
+}
+
+/* Somebody else may want to know. */
+static noinline int out_with_others(struct vcpu *v, u16 port, u8 size, u64 next_rip)
+{
+	host_trace_pio(v, true, port, size, 1, (u32)alu_zero_extend(v->regs[R_AX], size));
+	if (!host_pio_write(v->vm, port, size, &v->regs[R_AX]))
+		return out_to_vmm(v, port, size, next_rip);
+	vcpu_advance_to(v, next_rip);
+	return RESUME;
+}
+
+/* Nothing waits for the VMM that would have to be forgotten: emulate_complete() has seen to that before the guest ran. */
+static __always_inline int port_out(struct vcpu *v, u16 port, u8 size, u64 next_rip)
+{
+	if (unlikely(v->vm->pio_doorbells || host_traces_pio()))
+		return out_with_others(v, port, size, next_rip);
+	return out_to_vmm(v, port, size, next_rip);
+}
+
+int emulate_pio(struct vcpu *v, u16 port, u8 size, bool in, u64 next_rip)
+{
+	return unlikely(in) ? port_in(v, port, size, next_rip) : port_out(v, port, size, next_rip);
 }
 
 static int complete_in(struct vcpu *v)

@@ -77,10 +77,11 @@ void event_nmi(struct vcpu *v)
 static void fold_nmi(struct vcpu *v)
 {
 	struct event_state *ev = &v->ev;
-	u8 limit = ev->nmi_masked || ev->nmi_injected ? 1 : 2;
+	u8 limit;
 
-	if (!vcpu_take_request(v, REQ_NMI))
+	if (likely(!vcpu_take_request(v, REQ_NMI)))
 		return;
+	limit = ev->nmi_masked || ev->nmi_injected ? 1 : 2;
 	ev->nmi_pending = min_t(u32, ev->nmi_pending + __atomic_exchange_n(&ev->nmi_queued, 0, __ATOMIC_ACQUIRE), limit);
 }
 
@@ -282,11 +283,11 @@ bool event_ready_for_extint(struct vcpu *v)
 {
 	struct event_state *ev = &v->ev;
 
+	if (!vendor_interrupt_allowed(v))
+		return false;
 	if (ev->exception.pending || ev->exception.injected || ev->nmi_injected || ev->interrupt.injected || ev->extint >= 0)
 		return false;
-	if (!accepts_extint(v) || (v->apic.present && lapic_pending_vector(v) >= 0))
-		return false;
-	return vendor_interrupt_allowed(v);
+	return accepts_extint(v) && !(v->apic.present && lapic_pending_vector(v) >= 0);
 }
 
 void event_reset(struct vcpu *v)

@@ -145,8 +145,13 @@ static __always_inline bool fast_msr_read(struct vcpu *v, u32 index, u64 *value,
 		*value = v->apic.timer.tscdeadline;
 		return true;
 	}
-	if (index != M_X2APIC_TPR || !lapic_x2apic(&v->apic))
-		return !inner && !msr_read(v, index, value, false);
+	if (index != M_X2APIC_TPR || !lapic_x2apic(&v->apic)) {
+		/* RAX is in the VMCB; its place here is free. The address of a local would cost the run loop a stack protector. */
+		if (inner || msr_read(v, index, &v->regs[R_AX], false))
+			return false;
+		*value = v->regs[R_AX];
+		return true;
+	}
 	*value = lapic_reg(&v->apic, LAPIC_TPR);
 	if (!inner)
 		host_trace_apic(v, false, LAPIC_TPR, *value);

@@ -92,21 +92,34 @@ static int scan_irr(struct lapic *a)
 	return -1;
 }
 
+/* Word @i has none any more: the highest of the others. */
+static noinline int highest_irr_but(struct lapic *a, u32 i)
+{
+	u32 words, word;
+
+	do {
+		irr_forget(a, i);
+		words = __atomic_load_n(&a->irr_words, __ATOMIC_ACQUIRE);
+		if (!words)
+			return -1;
+		i = lapic_highest_bit(words);
+		word = __atomic_load_n(&a->regs[LAPIC_IRR / 4 + i * 4], __ATOMIC_ACQUIRE);
+	} while (!word);
+	return i * 32 + lapic_highest_bit(word);
+}
+
 int lapic_highest_irr(struct vcpu *v)
 {
 	struct lapic *a = &v->apic;
-	u32 words, word, i;
+	u32 words = __atomic_load_n(&a->irr_words, __ATOMIC_ACQUIRE), word, i;
 
 	if (unlikely(a->apicv))
 		return scan_irr(a);
-	while ((words = __atomic_load_n(&a->irr_words, __ATOMIC_ACQUIRE))) {
-		i = lapic_highest_bit(words);
-		word = __atomic_load_n(&a->regs[LAPIC_IRR / 4 + i * 4], __ATOMIC_ACQUIRE);
-		if (word)
-			return i * 32 + lapic_highest_bit(word);
-		irr_forget(a, i);
-	}
-	return -1;
+	if (!words)
+		return -1;
+	i = lapic_highest_bit(words);
+	word = __atomic_load_n(&a->regs[LAPIC_IRR / 4 + i * 4], __ATOMIC_ACQUIRE);
+	return likely(word) ? (int)(i * 32) + lapic_highest_bit(word) : highest_irr_but(a, i);
 }
 
 /* --- Priorities. --- */
@@ -123,7 +136,7 @@ void lapic_set_cr8(struct vcpu *v, u8 cr8)
 
 u8 lapic_get_cr8(struct vcpu *v)
 {
-	return v->apic.present ? lapic_reg(&v->apic, LAPIC_TPR) >> 4 : v->apic.cr8;
+	return lapic_cr8(&v->apic);
 }
 
 int lapic_pending_vector(struct vcpu *v)

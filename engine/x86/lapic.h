@@ -93,6 +93,7 @@ struct lapic_timer {
 	 */
 	u32 advance_ns[2];
 	bool asleep;		/* which of them the host's timer was armed with */
+	bool sleeps;		/* the last one fired in a sleep: the next one is armed for that at once */
 	u64 early_tsc;
 	u32 divide;		/* 1..128 */
 	u32 pending;		/* the host timer fired; set from its context, atomically */
@@ -297,6 +298,10 @@ static __always_inline void lapic_set_x2apic_icr(struct lapic *a, u64 icr)
 static __always_inline u8 lapic_tpr(const struct lapic *a)
 {
 	return lapic_reg(a, LAPIC_TPR);
+}
+static __always_inline u32 lapic_cr8(const struct lapic *a)
+{
+	return likely(a->present) ? lapic_reg(a, LAPIC_TPR) >> 4 : a->cr8;
 }
 /*
  * An event of the local vector table entry @lvt happened. @kick: not on the vCPU's own thread. Any

@@ -134,13 +134,13 @@ static u64 advance_ticks(const struct vcpu *v, bool asleep)
 	return host_muldiv(v->apic.timer.advance_ns[asleep], rate_khz(v), 1000000);
 }
 
-/* Programs the host's timer for timer.tscdeadline, which is not before @tsc. @asleep: the vCPU will sleep until then. */
-static void program_deadline(struct vcpu *v, u64 tsc, bool asleep)
+/* Programs the host's timer for timer.tscdeadline, which is not before @tsc. @asleep: the vCPU is expected to sleep by then. */
+static void program_deadline(struct vcpu *v, u64 tsc, bool asleep, bool lazily)
 {
 	struct lapic_timer *t = &v->apic.timer;
 	u64 delta = min(t->tscdeadline - tsc, (u64)MAX_TSC_DELTA), early = min(advance_ticks(v, asleep), delta);
 
-	program(v, host_now_ns() + host_muldiv(delta - early, 1000000, rate_khz(v)) + 1, tsc + delta - early, !asleep && is_lazy(v));
+	program(v, host_now_ns() + host_muldiv(delta - early, 1000000, rate_khz(v)) + 1, tsc + delta - early, lazily);
 	if (!t->lax)
 		t->asleep = asleep;
 }
@@ -160,10 +160,13 @@ static void deadline_expired(struct vcpu *v)
 	struct lapic_timer *t = &v->apic.timer;
 	u64 tsc = msr_guest_tsc(v);
 
+	t->sleeps = v->mp_state == KVM_MP_STATE_HALTED;
+	/* A guest that runs, where a sleep was expected, would wait for too long. */
+	t->asleep &= t->sleeps;
 	if (t->tscdeadline <= tsc || t->tscdeadline - tsc <= advance_ticks(v, t->asleep))
 		deadline_fire(v, t->tscdeadline);
 	else
-		program_deadline(v, tsc, false);
+		program_deadline(v, tsc, false, is_lazy(v));
 }
 
 /* Moves the advance by a part of what it was wrong by. */
@@ -208,7 +211,7 @@ static void deadline_start(struct vcpu *v)
 	if (t->tscdeadline <= tsc)
 		deadline_fire(v, 0);
 	else
-		program_deadline(v, tsc, false);
+		program_deadline(v, tsc, t->sleeps, is_lazy(v));
 }
 
 /* It is worth its cost to program the host's timer once more so that a sleeper is woken in time: the deadline is not far. */
@@ -229,7 +232,7 @@ void lapic_timer_tighten(struct vcpu *v)
 	if (t->expires_ns)
 		program(v, t->expires_ns, 0, false);
 	else if (t->tscdeadline)
-		program_deadline(v, min(tsc, t->tscdeadline), true);
+		program_deadline(v, min(tsc, t->tscdeadline), true, false);
 	else
 		cancel(v);
 }
@@ -361,6 +364,7 @@ void lapic_timer_reset(struct vcpu *v)
 	cancel(v);
 	t->tscdeadline = t->early_tsc = 0;
 	t->advance_ns[false] = t->advance_ns[true] = FIRST_ADVANCE_NS;
+	t->sleeps = false;
 	t->divide = divisor(0);
 }
 

@@ -218,7 +218,7 @@ void state_to_run(struct vcpu *v)
 
 	run->if_flag = !!(vcpu_rflags(v) & FLAG_IF);
 	run->flags = 0;
-	run->cr8 = lapic_get_cr8(v);
+	run->cr8 = vcpu_cr8(v);
 	run->apic_base = v->apic.base;
 	run->ready_for_interrupt_injection = event_ready_for_extint(v);
 }

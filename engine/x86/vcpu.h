@@ -57,6 +57,7 @@ struct vcpu {
 	u64 xcr0;
 	u64 dr[4];		/* DR0..DR3; DR6 and DR7 are the VMCB's */
 	u32 pkru;
+	struct host_xstate host_xstate;	/* written by the host */
 
 	struct cpuid_state cpuid;
 	struct msr_state msr;

@@ -59,6 +59,7 @@ struct machine *machine_create(u64 mem_size)
 	if (m->mem_size)
 		m->mem = page_alloc(m->mem_size);
 	m->vm.irqchip_split = true;
+	m->vm.pio_doorbells = true;
 	m->vm.nr_ioapic_pins = 24;
 	m->vm.tsc_khz = MACHINE_TSC_KHZ;
 	return m;
@@ -415,10 +416,7 @@ void host_relax(void) { machine_now_ns += machine_relax_ns; }
 bool host_signal_pending(void) { return machine_signal; }
 void host_resched(void) { may_sleep(); }
 
-u32 host_mechanisms(const struct vm *vm)
-{
-	return (machine_mechanisms & ~vm->mechanisms_own) | (vm->mechanisms_on & vm->mechanisms_own);
-}
+u32 host_mechanisms(void) { return machine_mechanisms; }
 
 /* --- The way into the guest. --- */
 
@@ -440,8 +438,15 @@ void host_irq_enable(void)
 	machine_cpu.kicked = false;
 }
 
-void host_xstate_enter(struct vcpu *v) { set_off(&machine_cpu.in_guest_xstate, true); }
-void host_xstate_exit(struct vcpu *v) { set_off(&machine_cpu.in_guest_xstate, false); }
+void host_xstate_enter(const struct host_xstate *host, u64 cr4, u64 xcr0, u64 xss, const u32 *pkru)
+{
+	set_off(&machine_cpu.in_guest_xstate, true);
+}
+
+void host_xstate_exit(const struct host_xstate *host, u64 cr4, u64 xcr0, u64 xss, u32 *pkru)
+{
+	set_off(&machine_cpu.in_guest_xstate, false);
+}
 
 void machine_moment(enum machine_moment moment)
 {

@@ -33,7 +33,7 @@ typedef __s64 s64;
 struct vm;
 struct vcpu;
 
-u32 host_mechanisms(const struct vm *vm);
+u32 host_mechanisms(void);
 
 /* --- What the kernel's own headers give the engine. --- */
 
@@ -167,8 +167,9 @@ void host_irq_disable(void);
 void host_irq_enable(void);
 bool host_work_pending(void);
 int host_handle_work(struct vcpu *v);
-void host_xstate_enter(struct vcpu *v);
-void host_xstate_exit(struct vcpu *v);
+struct host_xstate { };
+void host_xstate_enter(const struct host_xstate *host, u64 cr4, u64 xcr0, u64 xss, const u32 *pkru);
+void host_xstate_exit(const struct host_xstate *host, u64 cr4, u64 xcr0, u64 xss, u32 *pkru);
 void host_debug_load(const u64 dr[4]);
 void host_debug_save(u64 dr[4]);
 void host_machine_check(void);
@@ -176,6 +177,7 @@ void host_yield(void);
 void host_scan_ioapic_routes(struct vcpu *v, u64 eoi_exit[4]);
 struct asid_cpu *host_asid_cpu(void);
 static inline bool host_fpu_ready(void) { return false; }
+static inline bool host_debug_armed(void) { return false; }
 static inline void host_debug_restore(void) { }
 static inline void host_interrupt_window(void) { }
 static inline void host_timing_enter(void) { }
@@ -203,6 +205,14 @@ static inline u64 host_index_mask(u64 i, u64 n)
 /* Who waits for the time makes it pass. */
 void host_relax(void);
 
+static inline u64 host_square(u64 x, u64 *high)
+{
+	unsigned __int128 square = (unsigned __int128)x * x;
+
+	*high = square >> 64;
+	return square;
+}
+
 #define host_div64(n, d) ((u64)(n) / (u64)(d))
 /* Aborts where the kernel's would raise #DE: when the quotient does not fit. */
 u64 host_muldiv(u64 a, u64 b, u64 c);
@@ -213,6 +223,7 @@ enum machine_moment { MOMENT_HANDLED, MOMENT_ENTERING };
 void machine_moment(enum machine_moment moment);
 
 static inline bool host_traces_exits(void) { return false; }
+static inline bool host_traces_pio(void) { return false; }
 static inline void host_trace_mmio(struct vcpu *v, int type, u32 len, u64 gpa, u64 val) { }
 static inline void host_trace_pio(struct vcpu *v, bool out, u16 port, u32 size, u32 n, u32 x) { }
 static inline void host_trace_apic_accept(struct vcpu *v, u8 mode, bool level, u8 vector) { }

@@ -133,11 +133,11 @@ static inline void whole_enter(struct vcpu *v, void (*guest)(struct vcpu *v))
 	host_preempt_disable();
 	host_irq_disable();
 	v->mode = IN_GUEST;
-	host_xstate_enter(v);
+	host_xstate_enter(&v->host_xstate, vcpu_cr4(v), v->xcr0, v->msr.xss, &v->pkru);
 	vendor_prepare(v);
 	vendor_enter(v);
 	v->mode = OUTSIDE_GUEST;
-	host_xstate_exit(v);
+	host_xstate_exit(&v->host_xstate, vcpu_cr4(v), v->xcr0, v->msr.xss, &v->pkru);
 	vendor_finish(v);
 	host_irq_enable();
 	host_preempt_enable();

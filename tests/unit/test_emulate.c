@@ -1336,10 +1336,16 @@ static void test_out(void **state)
 	g.v->regs[R_AX] = 0x1122334455667788;
 	assert_int_equal(emulate_pio(g.v, 0x80, 2, false, CODE + 1), EXIT_TO_USER);
 	assert_io(false, 2, 0x80, 1);
-	assert_memory_equal(g.v->pio_data, "\x88\x77\0\0", 4);
+	assert_memory_equal(g.v->pio_data, "\x88\x77", 2);
 	assert_done(1);
 	assert_int_equal(emulate_complete(g.v), RESUME);
 	assert_done(1);
+	g.m->vm.pio_doorbells = false;
+	assert_int_equal(emulate_pio(g.v, 0x90, 4, false, CODE + 1), EXIT_TO_USER);
+	assert_io(false, 4, 0x90, 1);
+	assert_memory_equal(g.v->pio_data, "\x88\x77\x66\x55", 4);
+	assert_done(1);
+	g.m->vm.pio_doorbells = true;
 	g.m->doorbell_port = 0x90;
 	assert_int_equal(emulate_pio(g.v, 0x90, 1, false, CODE + 2), RESUME);
 	assert_int_equal(g.m->doorbells, 1);

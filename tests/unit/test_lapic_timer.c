@@ -540,6 +540,61 @@ static void far_deadline_is_not_programmed_again_for_a_sleeper(void **state)
 	assert_int_equal(machine_of(v)->timer_arms, arms);
 }
 
+/* A vCPU whose last deadline ended its sleep, and one more, in @ns. */
+static struct vcpu *start_sleeper(u64 ns)
+{
+	struct vcpu *v = start_advanced(100000);
+
+	v->apic.timer.advance_ns[1] = 4000;
+	v->mp_state = KVM_MP_STATE_HALTED;
+	lapic_timer_tighten(v);
+	machine_advance(m, 100000);
+	lapic_timer_deliver(v);
+	v->mp_state = KVM_MP_STATE_RUNNABLE;
+	v->apic.timer.early_tsc = 0;
+	machine_take(v, VECTOR);
+	write_reg(v, LAPIC_EOI, 0);
+	lapic_set_tscdeadline(v, msr_guest_tsc(v) + ns * (MACHINE_TSC_KHZ / 1000000));
+	return v;
+}
+
+static void after_a_sleep_the_next_deadline_is_armed_for_a_sleep_at_once(void **state)
+{
+	struct vcpu *v = start_sleeper(100000);
+	u32 arms = machine_of(v)->timer_arms;
+
+	assert_int_equal(machine_of(v)->timer_deadline, machine_now_ns + 96001);
+	v->mp_state = KVM_MP_STATE_HALTED;
+	lapic_timer_tighten(v);
+	assert_int_equal(machine_of(v)->timer_arms, arms);
+	machine_advance(m, 96001);
+	lapic_timer_deliver(v);
+	assert_true(in_irr(v, VECTOR));
+	assert_true(v->apic.timer.early_tsc);
+	assert_true(v->apic.timer.asleep);
+}
+
+static void expected_sleep_that_was_none_does_not_delay_the_guest(void **state)
+{
+	struct vcpu *v = start_sleeper(100000);
+	u64 deadline = machine_now_ns + 100000;
+
+	/* Awake: not delivered as early as that, but armed once more. */
+	machine_advance(m, 96001);
+	lapic_timer_deliver(v);
+	assert_false(in_irr(v, VECTOR));
+	assert_int_equal(machine_of(v)->timer_deadline, deadline - FIRST_ADVANCE + 1);
+	machine_advance(m, 3000);
+	lapic_timer_deliver(v);
+	assert_true(in_irr(v, VECTOR));
+	assert_false(v->apic.timer.asleep);
+	machine_take(v, VECTOR);
+	write_reg(v, LAPIC_EOI, 0);
+	/* And the next one is not expected to end a sleep. */
+	lapic_set_tscdeadline(v, msr_guest_tsc(v) + 100000 * (MACHINE_TSC_KHZ / 1000000));
+	assert_int_equal(machine_of(v)->timer_deadline, machine_now_ns + 100000 - FIRST_ADVANCE + 1);
+}
+
 static void deadline_whose_time_has_changed_is_not_waited_for(void **state)
 {
 	struct vcpu *v = start_advanced(10000);
@@ -619,6 +674,8 @@ int main(void)
 		CASE(advanced_deadline_is_delivered_early_and_waited_for),
 		CASE(late_deadlines_are_advanced_more_but_not_without_end),
 		CASE(sleeper_has_an_advance_of_its_own),
+		CASE(after_a_sleep_the_next_deadline_is_armed_for_a_sleep_at_once),
+		CASE(expected_sleep_that_was_none_does_not_delay_the_guest),
 		CASE(far_deadline_is_not_programmed_again_for_a_sleeper),
 		CASE(deadline_whose_time_has_changed_is_not_waited_for),
 		CASE(new_tsc_is_not_waited_for_either),

@@ -22,6 +22,12 @@ struct asid {
 	bool flush;		/* the vCPU's translations are stale */
 };
 
+/* Nothing has changed since the last entry: asid_prepare() would keep everything as it is. */
+static __always_inline bool asid_is_ready(const struct asid *a, const struct asid_cpu *c, u32 cpu)
+{
+	return a->generation == c->generation && a->cpu == cpu && c->generation && !a->flush;
+}
+
 /*
  * Makes @a valid on this CPU. @by_asid: the CPU can flush one ASID. Returns the VMCB's TLB control: TLB_KEEP, TLB_FLUSH_ALL when a
  * generation begins, TLB_FLUSH_GUEST when only this ASID is stale. Without @by_asid a stale ASID is replaced by a fresh one.

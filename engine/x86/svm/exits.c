@@ -131,13 +131,18 @@ static noinline int handle_hlt(struct vcpu *v)
 static noinline int handle_io(struct vcpu *v)
 {
 	u32 info = VMCB(v)->c.exit_info_1;
+	u16 port = info >> 16;
 	u8 size = info >> 4 & 7;
 	bool in = info & 1;
 
-	stats_detail(v->stats, EXEUNT_PIO_OUT - in, info >> 16);
-	if (info & (1u << 2))
-		return emulate_pio_string(v, info >> 16, size, in);
-	return emulate_pio(v, info >> 16, size, in, VMCB(v)->c.exit_info_2);
+	/* Not as one call with a computed kind: the key of each is a constant so. */
+	if (in)
+		stats_detail(v->stats, EXEUNT_PIO_IN, port);
+	else
+		stats_detail(v->stats, EXEUNT_PIO_OUT, port);
+	if (unlikely(info & (1u << 2)))
+		return emulate_pio_string(v, port, size, in);
+	return emulate_pio(v, port, size, in, VMCB(v)->c.exit_info_2);
 }
 
 static noinline int handle_npf(struct vcpu *v)

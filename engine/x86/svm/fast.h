@@ -16,8 +16,7 @@
  */
 static __always_inline bool vendor_may_be_fast(const struct vcpu *v)
 {
-	return svm.nrip && v->apic.present && !(v->hw.event_given | v->hw.guest_dr | v->hw.nmi_iret | v->hw.nmi_singlestep) &&
-	       v->ev.extint < 0;
+	return svm.nrip && v->apic.present && !svm_goes_on(v) && v->ev.extint < 0;
 }
 
 /*
@@ -127,14 +126,14 @@ static __always_inline bool fast_vmmcall(struct vcpu *v, struct vmcb *vmcb, cons
 }
 
 /* OUT to a doorbell (ioeventfd). EXITINFO1 is 15.10.2's: bit 0 in, 2 string, 4..6 size, 16.. port. */
-static __always_inline bool fast_out(struct vcpu *v, struct vmcb *vmcb, const bool inner)
+static __always_inline bool fast_out(struct vcpu *v, struct vmcb *vmcb)
 {
-	u32 info = vmcb->c.exit_info_1, value = (u32)vmcb->s.rax, size = info >> 4 & 7;
+	u32 info = vmcb->c.exit_info_1, size = info >> 4 & 7;
 	u16 port = info >> 16;
 
-	if (inner || (info & 5) || size > 4 || !host_pio_write(v->vm, port, size, &value))
+	if ((info & 5) || size > 4 || !host_pio_write(v->vm, port, size, &vmcb->s.rax))
 		return false;
-	host_trace_pio(v, true, port, size, 1, size == 4 ? value : value & ((1u << 8 * size) - 1));
+	host_trace_pio(v, true, port, size, 1, (u32)vmcb->s.rax & ~0u >> (32 - 8 * size));
 	if (host_accounting())
 		stats_fast(v->stats, SVM_EXIT_IOIO, EXEUNT_PIO_OUT, port);
 	return true;
@@ -173,8 +172,18 @@ static __always_inline bool vendor_handle_fast(struct vcpu *v, const bool inner)
 	u64 next = vmcb->c.next_rip;
 	bool done = false;
 
+	/* First, for it is the most frequent of those that are not for here, and the longest way is still before it. */
+	if (!inner && vmcb->c.exit_code == SVM_EXIT_IOIO && !v->vm->pio_doorbells)
+		return false;
 	if (!fast_kind(vmcb, inner))
 		return false;
+	if (!inner && vmcb->c.exit_code == SVM_EXIT_IOIO) {
+		fast_sync_apic(v, inner);
+		done = fast_out(v, vmcb);
+		if (done)
+			fast_advance(vmcb, vmcb->c.exit_info_2);
+		return done;
+	}
 	fast_sync_apic(v, inner);
 	switch (vmcb->c.exit_code) {
 	case SVM_EXIT_MSR:
@@ -193,10 +202,6 @@ static __always_inline bool vendor_handle_fast(struct vcpu *v, const bool inner)
 		done = !inner && fast_halt(v);
 		if (done && host_accounting())
 			stats_fast(v->stats, SVM_EXIT_HLT, EXEUNT_PLAIN, 0);
-		break;
-	case SVM_EXIT_IOIO:
-		next = vmcb->c.exit_info_2;
-		done = fast_out(v, vmcb, inner);
 		break;
 	case SVM_EXIT_AVIC_INCOMPLETE_IPI:
 		next = vmcb->s.rip;	/* the instruction is done */

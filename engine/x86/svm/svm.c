@@ -240,22 +240,30 @@ void vendor_flush_tlb(struct vcpu *v)
 	asid_flush(&v->hw.asid);
 }
 
+static noinline void prepare_rest(struct vcpu *v)
+{
+	struct vmcb *vmcb = v->hw.vmcb;
+
+	vmcb->c.tlb_ctl = asid_prepare(&v->hw.asid, host_asid_cpu(), host_cpu(), svm.flush_by_asid);
+	vmcb->c.asid = v->hw.asid.id;
+	/* Armed breakpoints need their addresses in the CPU; so does an instruction that accesses them. */
+	if (v->hw.guest_dr || (vmcb->s.dr7 & 0xff)) {
+		v->hw.guest_dr = true;
+		vmcb->c.intercepts[ICPT_DR] = 0;
+		host_debug_load(v->dr);
+	}
+}
+
 void vendor_prepare(struct vcpu *v)
 {
 	struct vmcb *vmcb = v->hw.vmcb;
 
 	vmcb->s.rax = v->regs[R_AX];
 	vmcb->s.rsp = v->regs[R_SP];
-	vmcb->c.tlb_ctl = asid_prepare(&v->hw.asid, host_asid_cpu(), host_cpu(), svm.flush_by_asid);
-	vmcb->c.asid = v->hw.asid.id;
 	if (unlikely(v->hw.avic == AVIC_FULL && !v->hw.avic_running))
 		svm_avic_come_to_cpu(v);
-	/* Armed breakpoints need their addresses in the CPU; so does an instruction that accesses them. */
-	if (unlikely(v->hw.guest_dr || (vmcb->s.dr7 & 0xff))) {
-		v->hw.guest_dr = true;
-		vmcb->c.intercepts[ICPT_DR] = 0;
-		host_debug_load(v->dr);
-	}
+	if (unlikely(!asid_is_ready(&v->hw.asid, host_asid_cpu(), host_cpu()) || v->hw.guest_dr || (vmcb->s.dr7 & 0xff)))
+		prepare_rest(v);
 }
 
 static __always_inline void enter(struct vcpu *v, const bool again)
@@ -303,22 +311,20 @@ static void requeue_interrupted(struct vcpu *v)
 	}
 }
 
-void vendor_finish(struct vcpu *v)
+/* What most exits have nothing of. */
+static noinline void finish_rest(struct vcpu *v)
 {
 	struct vmcb *vmcb = v->hw.vmcb;
 
-	v->regs[R_AX] = vmcb->s.rax;
-	v->regs[R_SP] = vmcb->s.rsp;
-	v->hw.exit_code = vmcb->c.exit_code;
 	if (v->hw.guest_dr) {
 		host_debug_save(v->dr);
 		v->hw.guest_dr = false;
 		vmcb->c.intercepts[ICPT_DR] = 0x00ff00ff;
 	}
 	host_debug_restore();
-	if (unlikely(v->hw.exit_code == SVM_EXIT_EXCP_BASE + VEC_MC))
+	if (v->hw.exit_code == SVM_EXIT_EXCP_BASE + VEC_MC)
 		host_machine_check();
-	if (unlikely(v->hw.exit_code == (u32)SVM_EXIT_ERR)) {
+	if (v->hw.exit_code == (u32)SVM_EXIT_ERR) {
 		event_settle(v, false);
 		/* Whether the CPU flushed before it refused is not said: the flush is owed again. */
 		if (vmcb->c.tlb_ctl != TLB_KEEP)
@@ -330,12 +336,30 @@ void vendor_finish(struct vcpu *v)
 		vendor_clear_event(v);
 		event_delivered(v);
 	}
-	if ((vmcb->c.int_ctl & V_TPR_FIELD) != lapic_get_cr8(v))
-		lapic_set_cr8(v, vmcb->c.int_ctl & V_TPR_FIELD);
-	if (unlikely(v->hw.nmi_iret) && vmcb->s.rip != v->hw.nmi_iret_rip)
+	if (vcpu_cr8(v) != lapic_cr8(&v->apic))
+		lapic_set_cr8(v, vcpu_cr8(v));
+	if (v->hw.nmi_iret && vmcb->s.rip != v->hw.nmi_iret_rip)
 		svm_nmi_unmask(v);
-	if (unlikely(vmcb->c.exit_int_info & EVENT_VALID))
+	if (vmcb->c.exit_int_info & EVENT_VALID)
 		requeue_interrupted(v);
+	if (v->ev.offered >= 0)
+		event_settle(v, !(vmcb->c.int_ctl & V_IRQ_BIT));
+}
+
+void vendor_finish(struct vcpu *v)
+{
+	struct vmcb *vmcb = v->hw.vmcb;
+	u32 code = vmcb->c.exit_code;
+
+	v->regs[R_AX] = vmcb->s.rax;
+	v->regs[R_SP] = vmcb->s.rsp;
+	v->hw.exit_code = code;
+	if (unlikely(svm_goes_on(v) || host_debug_armed() || code == SVM_EXIT_EXCP_BASE + VEC_MC || code == (u32)SVM_EXIT_ERR ||
+		     ((lapic_cr8(&v->apic) ^ vmcb->c.int_ctl) & V_TPR_FIELD) || (vmcb->c.exit_int_info & EVENT_VALID))) {
+		finish_rest(v);
+		return;
+	}
+	vmcb->c.tlb_ctl = TLB_KEEP;
 	if (v->ev.offered >= 0)
 		event_settle(v, !(vmcb->c.int_ctl & V_IRQ_BIT));
 }
@@ -369,11 +393,6 @@ void vendor_inject_interrupt(struct vcpu *v, u8 vector)
 bool vendor_nmi_allowed(struct vcpu *v)
 {
 	return !v->ev.nmi_masked && !vcpu_in_shadow(v);
-}
-
-bool vendor_interrupt_allowed(struct vcpu *v)
-{
-	return (vcpu_rflags(v) & FLAG_IF) && !vcpu_in_shadow(v);
 }
 
 /* The same with the intercept: an exit in the place of the interrupt. */
@@ -433,13 +452,14 @@ void vendor_set_debug_fault(struct vcpu *v)
 
 void vendor_update_tpr(struct vcpu *v)
 {
-	int irr;
+	int irr = -1;
 
 	if (!v->apic.present || v->apic.apicv)
 		return;
-	irr = lapic_highest_irr(v);
+	if (v->ev.offered < 0)
+		irr = lapic_highest_irr(v);
 	/* Blocked: a lower TPR lets it in. Offered: a higher one takes it back, which not every CPU emulator does by itself. */
-	if (v->ev.offered >= 0 || (irr >= 0 && irr >> 4 <= lapic_get_cr8(v)))
+	if (v->ev.offered >= 0 || (irr >= 0 && irr >> 4 <= (int)lapic_cr8(&v->apic)))
 		vendor_watch_cr8(v);
 	else
 		vendor_unwatch_cr8(v);

@@ -29,4 +29,10 @@ void svm_avic_come_to_cpu(struct vcpu *v);
 /* The exit ended or interrupted IRET's intercept: NMIs may be taken again. vCPU thread. */
 void svm_nmi_unmask(struct vcpu *v);
 
+/* An event, an NMI handler's end or debug registers, of which vendor_finish() has to see the end. */
+static __always_inline bool svm_goes_on(const struct vcpu *v)
+{
+	return v->hw.event_given || v->hw.nmi_iret || v->hw.nmi_singlestep || v->hw.guest_dr;
+}
+
 #endif

@@ -34,13 +34,14 @@ struct vendor_vcpu {
 	u64 msrpm_pa;
 	struct asid asid;
 	u64 cr0_hidden;		/* CR0.CD and NW that the guest set but does not run with; CR0 accesses are intercepted then */
+	/* Any of these four is seldom set: together, so that one comparison finds that none is. */
 	bool event_given;	/* the VMCB holds an event that the next entry delivers (the CPU clears the field itself) */
 	bool nmi_iret;		/* IRET of the NMI handler was intercepted and not yet executed */
-	u64 nmi_iret_rip;
 	bool nmi_singlestep;	/* TF is ours: to see IRET end */
+	bool guest_dr;		/* DR0..3 hold the guest's values while it runs */
+	u64 nmi_iret_rip;
 	u64 nmi_singlestep_flags;
 	bool nmi_step_iret;	/* over IRET, which pops the guest's flags */
-	bool guest_dr;		/* DR0..3 hold the guest's values while it runs */
 	u8 avic;		/* enum avic_mode */
 	bool avic_running;	/* AVIC_FULL, and other CPUs know where it runs */
 	u32 exit_code;		/* of the last exit; 0xffffffff when VMRUN failed */
@@ -77,6 +78,8 @@ void svm_exit(void);
 #define vcpu_cr2(v)		(VMCB(v)->s.cr2)
 #define vcpu_cr3(v)		(VMCB(v)->s.cr3)
 #define vcpu_cr4(v)		(VMCB(v)->s.cr4)
+/* As the guest left it: the task priority of the APIC, here or the VMM's. */
+#define vcpu_cr8(v)		(VMCB(v)->c.int_ctl & V_TPR_FIELD)
 #define vcpu_efer(v)		(VMCB(v)->s.efer & ~EFER_SVME_BIT)
 #define vcpu_cpl(v)		(VMCB(v)->s.cpl)
 #define vcpu_set_cr2(v, x)	((void)(VMCB(v)->s.cr2 = (x)))
@@ -144,7 +147,7 @@ void vendor_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 erro
 void vendor_inject_nmi(struct vcpu *v);
 void vendor_inject_interrupt(struct vcpu *v, u8 vector);
 bool vendor_nmi_allowed(struct vcpu *v);
-bool vendor_interrupt_allowed(struct vcpu *v);
+#define vendor_interrupt_allowed(v)	((vcpu_rflags(v) & FLAG_IF) && !vcpu_in_shadow(v))
 void vendor_open_nmi_window(struct vcpu *v);
 /*
  * The CPU takes @vector when the guest can; or it exits when the guest could take one; or neither. V_IRQ: it compares the priority with
