@@ -17,18 +17,8 @@
 #define HOST_RET		RET
 #define HOST_CLEAR_CPU_BUFFERS	VM_CLEAR_CPU_BUFFERS
 
-/*
- * The kernel's FILL_RETURN_BUFFER without its loop, as the kernel has it for 32 bits: as many calls, each with its trap, and no conditional
- * branch that could be mispredicted. The fence is kept all the same.
- */
-.macro HOST_FILL_RETURN_STACK
-	ALTERNATIVE "jmp .Lfilled_\@", "", X86_FEATURE_RETPOLINE
-	.rept RSB_CLEAR_LOOPS
-	__FILL_RETURN_SLOT
-	.endr
-	add $RSB_CLEAR_LOOPS * 8, %rsp
-	lfence
-.Lfilled_\@:
+.macro HOST_FILL_RETURN_STACK reg:req
+	FILL_RETURN_BUFFER \reg, RSB_CLEAR_LOOPS, X86_FEATURE_RETPOLINE
 .endm
 
 /* Clobbers RAX, RCX, RDX. */

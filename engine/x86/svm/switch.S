@@ -125,7 +125,7 @@ HOST_FUNC_START(svm_world_switch)
 	vmsave %rax
 
 	/* No return before the return stack holds the host's own entries only. */
-	HOST_FILL_RETURN_STACK
+	HOST_FILL_RETURN_STACK %rax
 
 	/* The host's SPEC_CTRL; what the guest wrote without an exit is kept first. */
 	HOST_IF_SPEC_CTRL .Lhost_spec_done
