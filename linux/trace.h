@@ -16,7 +16,7 @@
 #define EXEUNT_TRACE_NAMES
 
 #define SVM_EXIT_NAMES \
-	{ 0x000, "read_cr0" }, { 0x010, "write_cr0" }, { 0x014, "write_cr4" }, { 0x018, "write_cr8" }, \
+	{ 0x000, "read_cr0" }, { 0x004, "read_cr4" }, { 0x010, "write_cr0" }, { 0x014, "write_cr4" }, { 0x018, "write_cr8" }, \
 	{ 0x020, "read_dr0" }, { 0x021, "read_dr1" }, { 0x022, "read_dr2" }, { 0x023, "read_dr3" }, \
 	{ 0x024, "read_dr4" }, { 0x025, "read_dr5" }, { 0x026, "read_dr6" }, { 0x027, "read_dr7" }, { 0x030, "write_dr0" }, { 0x031, "write_dr1" }, \
 	{ 0x032, "write_dr2" }, { 0x033, "write_dr3" }, { 0x034, "write_dr4" }, { 0x035, "write_dr5" }, { 0x036, "write_dr6" }, { 0x037, "write_dr7" }, \

@@ -446,11 +446,11 @@ static void test_live_bits_follow_the_guest(void **state)
 	expect(1, 0, 0, 0xab000800, 1u << 26, 0);
 	expect(7, 0, 0, 0, 1u << 3, 0);
 	expect(7, 1, 0, 0, 1u << 4, 0);
-	vcpu_cr4(v) = CR4_OSXSAVE_BIT;
+	VMCB(v)->s.cr4 = CR4_OSXSAVE_BIT;
 	v->apic.base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE_BIT;
 	expect(1, 0, 0, 0xab000800, 1u << 26 | 1u << 27, 1u << 9);
 	expect(7, 0, 0, 0, 1u << 3, 0);
-	vcpu_cr4(v) = CR4_PKE_BIT;
+	VMCB(v)->s.cr4 = CR4_PKE_BIT;
 	v->apic.base = APIC_DEFAULT_BASE;
 	expect(7, 0, 0, 0, 1u << 3 | 1u << 4, 0);
 	expect(1, 0, 0, 0xab000800, 1u << 26, 0);
@@ -540,7 +540,7 @@ static void test_get_shows_live_bits(void **state)
 	u32 nr = 2;
 
 	set(make(1, 0, 0, 0, 0, 0, 0), make(4, 3, INDEXED, 1, 2, 3, 4));
-	vcpu_cr4(v) = CR4_OSXSAVE_BIT;
+	VMCB(v)->s.cr4 = CR4_OSXSAVE_BIT;
 	memset(e, 0x55, sizeof(e));
 	assert_int_equal(cpuid_get(v, e, &nr), 0);
 	assert_int_equal(nr, 2);
@@ -556,7 +556,7 @@ static void test_frozen_takes_only_the_same(void **state)
 	u32 nr = 2;
 
 	assert_int_equal(cpuid_set(v, e, 2), 0);
-	vcpu_cr4(v) = CR4_OSXSAVE_BIT;
+	VMCB(v)->s.cr4 = CR4_OSXSAVE_BIT;
 	cpuid_freeze(&v->cpuid);
 	assert_int_equal(cpuid_set(v, e, 2), 0);
 	assert_int_equal(cpuid_get(v, e, &nr), 0);

@@ -283,6 +283,18 @@ static int handle_cr0_read(struct vcpu *v)
 	return RESUME;
 }
 
+/* MOV from CR4, while the guest runs with a bit that it does not see. */
+static int handle_cr4_read(struct vcpu *v)
+{
+	struct insn insn;
+
+	if (emulate_fetch_decode(v, &insn) || insn.name != INSN_MOV_CR || insn.opcode != 0x20 || insn.reg != 4)
+		return RESUME;
+	v->regs[insn.rm & 0xf] = vcpu_cr4(v);
+	vcpu_advance_to(v, vcpu_rip(v) + insn.length);
+	return RESUME;
+}
+
 /* CR4's rules that depend on the mode (APM vol. 2, 3.1.3 and 5.5.1). */
 static bool cr4_write_legal(struct vcpu *v, u64 cr4)
 {
@@ -494,6 +506,8 @@ static noinline int handle_rare_exit(struct vcpu *v)
 	switch (v->hw.exit_code) {
 	case SVM_EXIT_READ_CR0:
 		return handle_cr0_read(v);
+	case SVM_EXIT_READ_CR4:
+		return handle_cr4_read(v);
 	case SVM_EXIT_WRITE_CR0:
 	case SVM_EXIT_CR0_SEL_WRITE:
 		return handle_cr0_write(v);
@@ -582,6 +596,7 @@ int vendor_handle_exit(struct vcpu *v)
  */
 static int (*const exit_handlers[SVM_EXIT_AVIC_NOACCEL + 1])(struct vcpu *v) = {
 	[SVM_EXIT_READ_CR0]			= handle_cr0_read,
+	[SVM_EXIT_READ_CR4]			= handle_cr4_read,
 	[SVM_EXIT_WRITE_CR0]			= handle_cr0_write,
 	[SVM_EXIT_WRITE_CR4]			= handle_cr4_write,
 	[SVM_EXIT_WRITE_CR8]			= handle_cr8_write,

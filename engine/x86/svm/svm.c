@@ -176,7 +176,7 @@ static void reset_registers(struct vmcb_save *s, bool init)
 	reset_segment(&s->tr, 0, 0x8b, 0);
 	s->cpl = 0;
 	s->efer = EFER_SVME_BIT;
-	s->cr2 = s->cr3 = s->cr4 = 0;
+	s->cr2 = s->cr3 = 0;
 	s->dr6 = 0xffff0ff0;
 	s->dr7 = 0x400;
 	s->rflags = FLAG_FIXED;
@@ -201,6 +201,7 @@ void vendor_reset(struct vcpu *v, bool init)
 	reset_registers(&v->hw.vmcb->s, init);
 	reset_intercepts(v);
 	vendor_set_cr0(v, CR0_ET_BIT | caches);
+	vendor_set_cr4(v, 0);
 	svm_avic_reset(v);
 	c->iopm_pa = iopm_pa;
 	c->msrpm_pa = v->hw.msrpm_pa;
@@ -537,7 +538,15 @@ void vendor_set_cr3(struct vcpu *v, u64 cr3)
 
 void vendor_set_cr4(struct vcpu *v, u64 cr4)
 {
-	v->hw.vmcb->s.cr4 = cr4;
+	u32 *cr = &v->hw.vmcb->c.intercepts[ICPT_CR];
+
+	/* A machine check of the host's while the guest has CR4.MCE at 0 would be a shutdown instead of an exit (APM vol. 2, 9.3). */
+	v->hw.cr4_added = ~cr4 & CR4_MCE_BIT;
+	v->hw.vmcb->s.cr4 = cr4 | CR4_MCE_BIT;
+	if (v->hw.cr4_added)
+		*cr |= ICPT_CR_READ(4);
+	else
+		*cr &= ~ICPT_CR_READ(4);
 }
 
 void vendor_set_tsc_offset(struct vcpu *v, s64 offset)

@@ -34,6 +34,7 @@ struct vendor_vcpu {
 	u64 msrpm_pa;
 	struct asid asid;
 	u64 cr0_hidden;		/* CR0.CD and NW that the guest set but does not run with; CR0 accesses are intercepted then */
+	u64 cr4_added;		/* CR4.MCE that the guest did not set but runs with; its reads of CR4 are intercepted then */
 	/* Any of these four is seldom set: together, so that one comparison finds that none is. */
 	bool event_given;	/* the VMCB holds an event that the next entry delivers (the CPU clears the field itself) */
 	bool nmi_iret;		/* IRET of the NMI handler was intercepted and not yet executed */
@@ -77,7 +78,7 @@ void svm_exit(void);
 #define vcpu_cr0(v)		(VMCB(v)->s.cr0 | (v)->hw.cr0_hidden)
 #define vcpu_cr2(v)		(VMCB(v)->s.cr2)
 #define vcpu_cr3(v)		(VMCB(v)->s.cr3)
-#define vcpu_cr4(v)		(VMCB(v)->s.cr4)
+#define vcpu_cr4(v)		(VMCB(v)->s.cr4 & ~(v)->hw.cr4_added)
 /* As the guest left it: the task priority of the APIC, here or the VMM's. */
 #define vcpu_cr8(v)		(VMCB(v)->c.int_ctl & V_TPR_FIELD)
 #define vcpu_efer(v)		(VMCB(v)->s.efer & ~EFER_SVME_BIT)
