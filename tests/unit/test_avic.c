@@ -802,6 +802,43 @@ static void target_in_the_guest_without_it_is_kicked(void **state)
 	assert_int_equal(v->stats->ipi_one[APIC_FIXED][0][EXEUNT_TARGET_RUNNING], 1);
 }
 
+/* The other one runs with AVIC, but no CPU knows where. */
+static void check_doorbell(void)
+{
+	u32 posts = machine_of(other)->posts, kicks = machine_of(other)->kicks;
+
+	assert_true(other->apic.apicv);
+	assert_idle(other);
+	other->mode = IN_GUEST;
+	RUN(v, SEND(TO(1) | 0x51), DO(cpuid));
+	assert_int_equal(machine_of(other)->posts, posts + 1);
+	RUN(v, SEND(ICR_TO(APIC_OTHERS) | 0x52), DO(cpuid));
+	other->mode = OUTSIDE_GUEST;
+	assert_int_equal(machine_of(other)->posts, posts + 2);
+	assert_int_equal(machine_of(other)->kicks, kicks);
+}
+
+static void target_in_xapic_mode_in_the_guest_is_told(void **state)
+{
+	set_x2apic(other, false);
+	enter(other);
+	check_doorbell();
+}
+
+static void target_in_the_guest_on_a_cpu_whose_number_has_no_room_is_told(void **state)
+{
+	machine_cpu.nr = ENTRY_CPU + 1 - MACHINE_FIRST_APIC_ID;
+	enter(other);
+	check_doorbell();
+}
+
+static void target_that_has_just_written_svr_and_stays_in_the_guest_is_told(void **state)
+{
+	enter(other);
+	lapic_x2apic_write(other, SVR, SVR_ON);
+	check_doorbell();
+}
+
 /* One runs, one is halted with AVIC, one has none: whatever the form of the destination, each is told once, in its way. */
 static void check_several(u64 icr, u8 vector)
 {
@@ -1236,6 +1273,9 @@ int main(void)
 		CASE(halted_target_is_posted),
 		CASE(target_without_it_is_kicked_and_takes_the_interrupt_once),
 		CASE(target_in_the_guest_without_it_is_kicked),
+		CASE(target_in_xapic_mode_in_the_guest_is_told),
+		CASE(target_in_the_guest_on_a_cpu_whose_number_has_no_room_is_told),
+		CASE(target_that_has_just_written_svr_and_stays_in_the_guest_is_told),
 		CASE(several_targets_are_each_told_in_its_way),
 		CASE(x2apic_logical_destination_of_one_is_told_too),
 		CASE(incomplete_ipis_are_counted),

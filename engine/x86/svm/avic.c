@@ -67,7 +67,7 @@ static u64 idle_entry(const struct vcpu *v)
 
 void svm_avic_leave_cpu(struct vcpu *v)
 {
-	v->hw.avic_running = false;
+	__atomic_store_n(&v->hw.avic_running, false, __ATOMIC_RELAXED);
 	set_entry(v, idle_entry(v));
 }
 
@@ -76,9 +76,10 @@ void svm_avic_come_to_cpu(struct vcpu *v)
 	u32 id = host_apic_id();
 
 	/* Where the entry has no room for the CPU's number, senders go on causing exits. */
-	v->hw.avic_running = true;
-	if (id <= ENTRY_CPU)
-		set_entry(v, idle_entry(v) | ENTRY_RUNNING | id);
+	if (id > ENTRY_CPU)
+		return;
+	__atomic_store_n(&v->hw.avic_running, true, __ATOMIC_RELAXED);
+	set_entry(v, idle_entry(v) | ENTRY_RUNNING | id);
 }
 
 void vendor_apic_changed(struct vcpu *v)
