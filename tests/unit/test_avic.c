@@ -943,6 +943,24 @@ static void incomplete_ipi_of_a_guest_without_x2avic_is_an_internal_error(void *
 	assert_false(in_irr(other, VECTOR));
 }
 
+static void software_disabled_apic_takes_no_ipi_of_its_own(void **state)
+{
+	RUN(v, WRMSR(SVR, 0xff), SEND(ICR_TO(APIC_SELF) | 0x51), SEND(TO(0) | 0x52), SEND(ICR_TO(APIC_ALL) | 0x53), DO(cpuid));
+	assert_none_taken();
+	assert_false(in_irr(v, 0x51) || in_irr(v, 0x52) || in_irr(v, 0x53));
+	assert_true(in_irr(other, 0x53));
+	/* After a slow exit, after a reset of the delivery's mode, and enabled again. */
+	RUN(v, SEND(ICR_TO(APIC_SELF) | 0x54));
+	machine_mechanisms &= ~EXEUNT_AVIC;
+	enter(v);
+	machine_mechanisms |= EXEUNT_AVIC;
+	RUN(v, SEND(ICR_TO(APIC_SELF) | 0x55));
+	assert_none_taken();
+	RUN(v, WRMSR(SVR, SVR_ON), SEND(ICR_TO(APIC_SELF) | 0x56));
+	assert_taken(0x56);
+	check_passed(v, true);
+}
+
 /* --- The end of an interrupt. --- */
 
 static void level_arrives(u8 vector)
@@ -1281,6 +1299,7 @@ int main(void)
 		CASE(incomplete_ipis_are_counted),
 		CASE(ipi_that_the_cpu_cannot_send_is_sent_once),
 		CASE(illegal_vector_is_an_apic_error),
+		CASE(software_disabled_apic_takes_no_ipi_of_its_own),
 		CASE_ON(avic_alone, incomplete_ipi_of_a_guest_without_x2avic_is_an_internal_error),
 		CASE_ON(without, incomplete_ipi_of_a_guest_without_x2avic_is_an_internal_error),
 		CASE(edge_interrupt_ends_without_an_exit),

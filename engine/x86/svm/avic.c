@@ -82,17 +82,28 @@ void svm_avic_come_to_cpu(struct vcpu *v)
 	set_entry(v, idle_entry(v) | ENTRY_RUNNING | id);
 }
 
-void vendor_apic_changed(struct vcpu *v)
-{
-	if (v->vm->hw.avic_ids)
-		svm_avic_leave_cpu(v);
-}
-
 /*
  * What of the x2APIC the guest has without exits. The others need the hypervisor, or are not worth their traps; and nothing is known to
  * report a vector below 16 in SELF_IPI.
  */
 static const u32 passed_msrs[] = { M_X2APIC_TPR, M_X2APIC_EOI, M_X2APIC_ICR };
+
+/* An APIC that is disabled by software takes no interrupt of its own either, which the CPU does not look at. */
+static void pass_msrs(struct vcpu *v)
+{
+	bool full = v->hw.avic == AVIC_FULL;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(passed_msrs); i++)
+		svm_pass_msr(v, passed_msrs[i], full && (passed_msrs[i] != M_X2APIC_ICR || lapic_sw_enabled(&v->apic)));
+}
+
+void vendor_apic_changed(struct vcpu *v)
+{
+	if (!v->vm->hw.avic_ids)
+		return;
+	svm_avic_leave_cpu(v);
+	pass_msrs(v);
+}
 
 void svm_avic_choose(struct vcpu *v, enum avic_mode mode)
 {
@@ -101,12 +112,11 @@ void svm_avic_choose(struct vcpu *v, enum avic_mode mode)
 	vendor_leave_cpu(v);
 	vendor_withdraw_interrupt(v);
 	vendor_unwatch_cr8(v);
-	for (unsigned int i = 0; i < ARRAY_SIZE(passed_msrs); i++)
-		svm_pass_msr(v, passed_msrs[i], mode == AVIC_FULL);
 	c->int_ctl &= ~(AVIC_BIT | X2AVIC_BIT);
 	if (mode != AVIC_OFF)
 		c->int_ctl |= mode == AVIC_FULL ? AVIC_BIT | X2AVIC_BIT : AVIC_BIT;
 	v->hw.avic = mode;
+	pass_msrs(v);
 	lapic_set_apicv(v, mode != AVIC_OFF);
 }
 
