@@ -470,6 +470,7 @@ int host_handle_work(struct vcpu *v)
 {
 	may_sleep();
 	machine_cpu.work = false;
+	vendor_leave_cpu(v);	/* somebody else wanted the CPU */
 	return machine_signal ? -EINTR : 0;
 }
 

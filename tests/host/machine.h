@@ -61,6 +61,7 @@ struct machine_cpu {
 	u32 irq_enables;	/* calls of host_irq_enable() */
 	bool others;		/* what runs now is not the vCPU's thread: the guest, another thread, a timer */
 	bool kicked;		/* another thread's kick waits for interrupts to be on: VMRUN exits at once */
+	u32 doorbells;		/* that came while a guest ran */
 	bool looks;		/* with AVIC: there was something to take when it looked last, and it will look again */
 	u32 yields, machine_checks, route_scans, debug_loads;
 	u64 dr[4];		/* the CPU's debug registers, as host_debug_load() left them */

@@ -195,8 +195,10 @@ int machine_take_from_irr(struct vcpu *v)
 
 void machine_doorbell(u32 apic_id)
 {
-	if (in_guest && apic_id == host_apic_id())
-		look_at_irr(&VMCB(in_guest)->c);
+	if (!in_guest || apic_id != host_apic_id())
+		return;
+	machine_cpu.doorbells++;
+	look_at_irr(&VMCB(in_guest)->c);
 }
 
 /* An IPI of @c's guest; @send: or only a look whether it can be sent. */
