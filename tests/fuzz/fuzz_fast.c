@@ -184,6 +184,12 @@ static void look_at_events(struct vcpu *v, struct view *w)
 	w->extint = ev->extint;
 }
 
+/* The fast path does not begin to wait where there is no need; a signal may end KVM_RUN before the ordinary one finds out. */
+static bool halt_is_over(struct vcpu *v)
+{
+	return v->mp_state == KVM_MP_STATE_HALTED && vendor_interrupt_allowed(v) && lapic_pending_vector(v) >= 0;
+}
+
 static void look(struct vcpu *v, struct view *w)
 {
 	struct vmcb *vmcb = VMCB(v);
@@ -203,7 +209,7 @@ static void look(struct vcpu *v, struct view *w)
 	w->events = events[now == slow][v->id];
 	look_at_events(v, w);
 	look_at_lapic(v, w);
-	w->mp_state = v->mp_state;
+	w->mp_state = halt_is_over(v) ? KVM_MP_STATE_RUNNABLE : v->mp_state;
 	w->requests = v->requests & ~(1ull << REQ_EVENT | 1ull << REQ_STATS);
 	w->tsc_offset = v->msr.tsc_offset;
 	w->exit_reason = v->run->exit_reason;

@@ -146,15 +146,13 @@ static void clear_vector(u64 page, u32 array, u8 vector)
 	__atomic_fetch_and(page_word(page, array, vector), ~lapic_vector_bit(vector), __ATOMIC_SEQ_CST);
 }
 
-/* V_TPR counts, not the TPR in the page. */
+/* V_TPR counts, not the TPR in the page. It does not write PPR there, which no guest of the engine's can read without an exit. */
 static u32 priority(const struct vmcb_control *c)
 {
-	u32 tpr = (c->int_ctl & V_TPR_FIELD) << 4, page_tpr = *page_reg(c->avic_page, LAPIC_TPR);
+	u32 tpr = (c->int_ctl & V_TPR_FIELD) << 4;
 	int isr = highest_vector(c->avic_page, LAPIC_ISR);
 
-	if (isr >= 0 && LAPIC_PRIORITY((u32)isr) > tpr)
-		return LAPIC_PRIORITY(isr);
-	return LAPIC_PRIORITY(page_tpr) == tpr ? page_tpr : tpr;
+	return isr >= 0 && LAPIC_PRIORITY((u32)isr) > tpr ? LAPIC_PRIORITY(isr) : tpr;
 }
 
 /* The vector to be taken next, or -1. */
@@ -165,18 +163,13 @@ static int next_vector(const struct vmcb_control *c)
 	if (!(c->int_ctl & AVIC_BIT))
 		return -1;
 	vector = highest_vector(c->avic_page, LAPIC_IRR);
-	return vector >= 0 && LAPIC_PRIORITY((u32)vector) > LAPIC_PRIORITY(priority(c)) ? vector : -1;
+	return vector >= 0 && LAPIC_PRIORITY((u32)vector) > priority(c) ? vector : -1;
 }
 
 /* The CPU looks at IRR; what it does not see it will not see before it looks again. */
 static void look_at_irr(const struct vmcb_control *c)
 {
 	machine_cpu.looks |= next_vector(c) >= 0;
-}
-
-static void write_ppr(const struct vmcb_control *c)
-{
-	*page_reg(c->avic_page, LAPIC_PPR) = priority(c);
 }
 
 int machine_take_from_irr(struct vcpu *v)
@@ -189,7 +182,6 @@ int machine_take_from_irr(struct vcpu *v)
 		return -1;
 	clear_vector(c->avic_page, LAPIC_IRR, vector);
 	set_vector(c->avic_page, LAPIC_ISR, vector);
-	write_ppr(c);
 	return vector;
 }
 
@@ -330,7 +322,6 @@ static bool end_interrupt(struct vcpu *v)
 	if (*page_word(page, LAPIC_TMR, vector) & lapic_vector_bit(vector))
 		return leave(v, SVM_EXIT_AVIC_NOACCEL, AVIC_ACCESS_WRITE | LAPIC_EOI, vector, 0);
 	clear_vector(page, LAPIC_ISR, vector);
-	write_ppr(&VMCB(v)->c);
 	return false;
 }
 
@@ -338,7 +329,6 @@ static void write_tpr(struct vmcb_control *c, u32 tpr)
 {
 	c->int_ctl = (c->int_ctl & ~V_TPR_FIELD) | tpr >> 4;
 	*page_reg(c->avic_page, LAPIC_TPR) = tpr;
-	write_ppr(c);
 }
 
 /* The APIC's MSRs are the guest's only with x2AVIC. */
