@@ -645,6 +645,29 @@ static void what_is_in_service_stays_so(void **state)
 	assert_taken(0x52);
 }
 
+static bool cr8_writes_exit(void)
+{
+	return VMCB(v)->c.intercepts[ICPT_CR] & ICPT_CR_WRITE(8);
+}
+
+static void cr8_writes_exit_only_while_it_is_off(void **state)
+{
+	machine_mechanisms &= ~EXEUNT_AVIC;
+	RUN(v, CR8(8));
+	arrives(v, VECTOR);
+	enter(v);
+	assert_none_taken();
+	assert_true(cr8_writes_exit());
+	machine_mechanisms |= EXEUNT_AVIC;
+	enter(v);
+	assert_false(cr8_writes_exit());
+	vcpu_request(v, REQ_EVENT);
+	enter(v);
+	assert_false(cr8_writes_exit());
+	RUN(v, CR8(4));
+	assert_taken(VECTOR);
+}
+
 static void off_while_the_vmms_pic_has_an_interrupt(void **state)
 {
 	set_lapic(v, LAPIC_LVT_LINT0, APIC_EXTINT << 8);
@@ -1281,6 +1304,8 @@ int main(void)
 		CASE(what_waited_is_taken_once_it_is_on),
 		CASE(what_is_in_service_stays_so),
 		CASE_ON(avic_alone, what_is_in_service_stays_so),
+		CASE(cr8_writes_exit_only_while_it_is_off),
+		CASE_ON(avic_alone, cr8_writes_exit_only_while_it_is_off),
 		CASE(off_while_the_vmms_pic_has_an_interrupt),
 		CASE(off_while_the_vmm_waits_for_its_pics_turn),
 		CASE(off_with_a_vapic_page),
