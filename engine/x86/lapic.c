@@ -682,8 +682,9 @@ int lapic_icr_write(struct vcpu *v, u64 icr)
 }
 
 /*
- * The CPU has set the bit of @vector in IRR, and that was not enough. A vCPU in guest mode that takes interrupts by itself has seen it:
- * it began to run after that. -1: it does not take it. As take_interrupt().
+ * The CPU has set the bit of @vector in IRR, and that was not enough. A vCPU that by now runs where the CPUs know it looks at IRR after that.
+ * Others that take interrupts by themselves may be in the guest, too: in xAPIC mode, or since before. -1: it does not take it. As
+ * take_interrupt().
  */
 static int take_sent(struct vcpu *v, struct vcpu *src, u8 vector)
 {
@@ -693,7 +694,7 @@ static int take_sent(struct vcpu *v, struct vcpu *src, u8 vector)
 		return -1;
 	host_trace_apic_accept(v, APIC_FIXED, false, vector);
 	if (__atomic_load_n(&v->apic.apicv, __ATOMIC_SEQ_CST)) {
-		if (state != EXEUNT_TARGET_RUNNING && v != src)
+		if (v != src && !vendor_runs_openly(v))
 			host_post(v);
 		return state;
 	}

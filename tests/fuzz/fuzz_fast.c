@@ -7,6 +7,11 @@
  *
  * What may differ: when the host's timer fires, and so which host interrupts there are; whether MOV to CR8 exits.
  *
+ * With AVIC among the mechanisms, the fast machine's guest takes interrupts and sends IPIs as tests/host/svm_cpu.c's CPU does. Then guests
+ * keep away from what they can tell AVIC by, or the manual leaves open: TMR, which the CPU's IPIs leave as it is; lowest priority, which
+ * reads other vCPUs' PPR; the lower half of TPR, which MOV to CR8 clears or does not; logical destinations while not all are x2APICs; a #GP
+ * or #DB of an access that does not exit. Exits and interrupts are not counted alike.
+ *
  * Input: a byte of options, then steps of 12 bytes (struct step).
  */
 #include "../unit/guest.h"
@@ -26,7 +31,7 @@
 #define EXIT_TO_VMM	0x1234u			/* an exit reason that no engine file knows */
 
 /* INNER_LOOP: the fast machine's mechanism; other threads act while a guest runs only, for its moments between exits are not the other's. */
-enum option { NO_DEADLINE = 1, START_XAPIC = 2, NO_QUIRKS = 4, ACCOUNTING = 8, IDS32 = 16, INNER_LOOP = 32 };
+enum option { NO_DEADLINE = 1, START_XAPIC = 2, NO_QUIRKS = 4, ACCOUNTING = 8, IDS32 = 16, INNER_LOOP = 32, AVIC = 64, X2AVIC = 128 };
 
 /* What a guest executes; what other threads do at any time; what the VMM does between two KVM_RUNs. */
 enum op {
@@ -46,7 +51,8 @@ struct step {
 #define FLAG_BETWEEN	1u	/* other threads do it between an exit and the next entry, if there is an exit */
 #define FLAG_USER	2u	/* executed at CPL 3, where that exits all the same */
 #define FLAG_DELIVERING	4u	/* the exit interrupted the delivery of the event @arg */
-#define FLAG_EARLY	8u	/* with FLAG_BETWEEN: as soon as an access to an MSR has been dealt with */
+#define FLAG_EARLY	8u	/* with FLAG_BETWEEN: as soon as an access to an MSR has been dealt with; not with AVIC, for it may not exit */
+#define FLAG_IPI	16u	/* with AVIC: the message is an IPI of another vCPU, whose guest runs on another CPU */
 #define FLAG_VCPU(f)	((f) >> 6)
 
 /* What there is to know of a vCPU but for its GPRs and its LAPIC's registers. */
@@ -69,6 +75,7 @@ static const char *const names[] = {
 
 static struct machine *fast, *slow, *now;
 static bool inner;	/* INNER_LOOP */
+static bool avic;	/* AVIC */
 static const struct step *steps;
 static u32 nr_steps, at;
 static struct vcpu *running;
@@ -131,6 +138,12 @@ static void fold_offered(struct vcpu *v, struct view *w)
 		w->extint = ~0ull;
 }
 
+/* Of the registers of TMR. */
+static bool is_tmr(u32 reg)
+{
+	return (reg & ~0x7fu) == LAPIC_TMR;
+}
+
 static void look_at_lapic(struct vcpu *v, struct view *w)
 {
 	struct lapic *a = &v->apic;
@@ -138,7 +151,7 @@ static void look_at_lapic(struct vcpu *v, struct view *w)
 	int isr;
 
 	for (u32 i = 0; i < 64; i++)
-		w->lapic[i] = a->regs[i * 4];
+		w->lapic[i] = avic && is_tmr(i * 16) ? 0 : a->regs[i * 4];
 	fold_offered(v, w);
 	isr = highest_bit(&w->lapic[LAPIC_ISR / 16]);
 	w->lapic[LAPIC_PPR / 16] = isr < 0 || (int)(*tpr & 0xf0) >= (isr & 0xf0) ? *tpr : (u64)isr & 0xf0;
@@ -171,6 +184,12 @@ static void look_at_events(struct vcpu *v, struct view *w)
 	w->extint = ev->extint;
 }
 
+/* The fast path does not begin to wait where there is no need; a signal may end KVM_RUN before the ordinary one finds out. */
+static bool halt_is_over(struct vcpu *v)
+{
+	return v->mp_state == KVM_MP_STATE_HALTED && vendor_interrupt_allowed(v) && lapic_pending_vector(v) >= 0;
+}
+
 static void look(struct vcpu *v, struct view *w)
 {
 	struct vmcb *vmcb = VMCB(v);
@@ -190,7 +209,7 @@ static void look(struct vcpu *v, struct view *w)
 	w->events = events[now == slow][v->id];
 	look_at_events(v, w);
 	look_at_lapic(v, w);
-	w->mp_state = v->mp_state;
+	w->mp_state = halt_is_over(v) ? KVM_MP_STATE_RUNNABLE : v->mp_state;
 	w->requests = v->requests & ~(1ull << REQ_EVENT | 1ull << REQ_STATS);
 	w->tsc_offset = v->msr.tsc_offset;
 	w->exit_reason = v->run->exit_reason;
@@ -216,6 +235,8 @@ static void check_summaries(const struct lapic *a)
 {
 	u64 isr[8];
 
+	if (a->apicv)
+		return;
 	for (u32 i = 0; i < 8; i++) {
 		isr[i] = a->regs[LAPIC_ISR / 4 + i * 4];
 		CHECK(!isr[i] == !(a->isr_words >> i & 1));
@@ -290,10 +311,69 @@ static void pass_time(u64 ns)
 	pauses[nr_pauses++] = machine_now_ns - start;
 }
 
+/* Of an ICR or an MSI. */
+static u64 without_lowest(u64 value)
+{
+	return avic && (value >> 8 & 7) == APIC_LOWEST ? value & ~0x700ull : value;
+}
+
+static u64 pick_icr(const struct step *s)
+{
+	u64 shorthand = s->value >> 40 & 3, others = s->value >> 42 & 1 ? s->value >> 43 << 16 : 0;
+
+	return (s->value & 0xffffffff) << 32 | (u32)others | shorthand << 18 | s->arg;
+}
+
+static bool all_are_x2apics(void)
+{
+	for (u32 i = 0; i < NR_VCPUS; i++)
+		if (!lapic_x2apic(&vm_vcpu(&now->vm, i)->apic))
+			return false;
+	return true;
+}
+
+/* Whether the guest may access the MSR without an exit, with AVIC. */
+static bool is_own_msr(u32 index)
+{
+	return index == M_X2APIC_TPR || index == M_X2APIC_EOI || index == M_X2APIC_ICR;
+}
+
+/* What the guest writes there. */
+static u64 own_msr_value(u32 index, u64 value)
+{
+	if (index == M_X2APIC_TPR)
+		return value & 0xf0;
+	if (index == M_X2APIC_EOI)
+		return 0;
+	return without_lowest(value & ~0xfff32000ull & ~(all_are_x2apics() ? 0ull : 1ull << 11));
+}
+
+/* The guest of another vCPU than the one that runs here writes its ICR. */
+static void send_ipi(const struct step *s)
+{
+	struct vcpu *v = vm_vcpu(&now->vm, FLAG_VCPU(s->flags) % NR_VCPUS);
+	u64 icr = own_msr_value(M_X2APIC_ICR, pick_icr(s)), failed;
+
+	if (v == running || !lapic_x2apic(&v->apic))
+		return;
+	if (v->hw.avic != AVIC_FULL || machine_msr_intercepted(v, M_X2APIC_ICR, true)) {
+		lapic_icr_write(v, icr);
+		return;
+	}
+	icr &= ~(1ull << 12);
+	failed = machine_send_ipi(v, icr);
+	if (failed == IPI_COMPLETE)
+		return;
+	if (failed >> 32 == AVIC_IPI_NOT_RUNNING)
+		lapic_icr_sent(v, icr);
+	else
+		lapic_icr_write(v, icr);
+}
+
 static void send_message(const struct step *s)
 {
 	lapic_deliver(&now->vm, NULL, &(struct apic_msg){
-		.vector = s->arg, .delivery_mode = s->arg >> 8 & 7, .shorthand = s->arg >> 12 & 3, .logical = s->arg >> 11 & 1,
+		.vector = s->arg, .delivery_mode = without_lowest(s->arg) >> 8 & 7, .shorthand = s->arg >> 12 & 3, .logical = s->arg >> 11 & 1,
 		.level = s->arg >> 15, .assert = s->arg >> 14 & 1, .dest = s->value, .x2apic_dest = s->value >> 32 & 1,
 	});
 }
@@ -310,10 +390,13 @@ static void do_other(const struct step *s)
 	machine_cpu.others = true;
 	switch (s->op % NR_OPS) {
 	case MESSAGE:
-		send_message(s);
+		if (avic && (s->flags & FLAG_IPI))
+			send_ipi(s);
+		else
+			send_message(s);
 		break;
 	case MSI:
-		lapic_deliver_msi(&now->vm, s->value, s->value >> 32, s->arg);
+		lapic_deliver_msi(&now->vm, s->value & ~(avic ? 1ull << 3 : 0), s->value >> 32, without_lowest(s->arg));
 		break;
 	case NMI:
 		event_nmi(vm_vcpu(&now->vm, s->arg % NR_VCPUS));
@@ -350,10 +433,21 @@ static void between(enum machine_moment moment)
 	const struct step *s;
 	u32 now_or_never = FLAG_BETWEEN | (moment == MOMENT_HANDLED ? FLAG_EARLY : 0);
 
-	if (!exited)
+	if (!exited || (avic && moment == MOMENT_HANDLED))
 		return;
 	exited = moment == MOMENT_HANDLED;
 	while ((s = next_other()) && (s->flags & now_or_never) == now_or_never) {
+		at++;
+		do_other(s);
+	}
+}
+
+/* Where the fast machine's guest goes on and the slow one's has exited, or was kicked: before either takes an interrupt. */
+static void between_without_exit(void)
+{
+	const struct step *s;
+
+	while (!inner && (s = next_other()) && (s->flags & FLAG_BETWEEN)) {
 		at++;
 		do_other(s);
 	}
@@ -367,6 +461,7 @@ static void blocked(struct vcpu *v)
 
 	while (!vcpu_wants_to_run(v) && !machine_signal) {
 		lapic_timer_tighten(v);
+		vendor_leave_cpu(v);
 		CHECK(t->tscdeadline || t->expires_ns || t->pending || !machine_of(v)->timer_deadline);
 		s = next_other();
 		if (!s) {
@@ -410,7 +505,16 @@ static bool take_interrupt(struct vcpu *v)
 	struct vmcb_control *c = &VMCB(v)->c;
 	bool ignore_tpr = c->int_ctl & V_IGN_TPR_BIT;
 	u64 *sum = &taken[now == slow][v->id];
+	int vector;
 
+	if (c->int_ctl & AVIC_BIT) {
+		vector = take_late ? -1 : machine_take_from_irr(v);
+		if (vector >= 0) {
+			*sum = hash(*sum, vector);
+			enter_handler(v);
+		}
+		return false;
+	}
 	if (!(c->int_ctl & V_IRQ_BIT) || !(VMCB(v)->s.rflags & FLAG_IF) || (c->int_state & INT_SHADOW_BIT))
 		return false;
 	if (take_late || (!ignore_tpr && (c->int_ctl >> 16 & 0xf) <= (c->int_ctl & V_TPR_FIELD)))
@@ -467,18 +571,60 @@ static bool done(struct vcpu *v, u32 length, bool traps)
 	return true;
 }
 
-static void write_msr(struct vcpu *v, u32 index, u64 value)
+/* The CPU knows by TMR alone that an EOI concerns the VMM, whose routes with such an EOI are level-triggered. */
+static void mark_level(struct vcpu *v)
 {
+	struct view w;
+	int vector;
+
+	look(v, &w);
+	vector = highest_bit(&w.lapic[LAPIC_ISR / 16]);
+	if (vector >= 0 && lapic_eoi_exits(&v->apic, vector))
+		lapic_set_trigger_mode(&v->apic, vector, true);
+}
+
+/* To an NMI it matters whether there is an exit. */
+static bool nmi_waits(const struct vcpu *v)
+{
+	return v->hw.nmi_iret || v->hw.nmi_singlestep || v->ev.nmi_pending || v->ev.nmi_queued;
+}
+
+/* With AVIC, guests do not do now what does not exit there. */
+static bool avoids_own(struct vcpu *v)
+{
+	return avic && (nmi_waits(v) || (VMCB(v)->s.rflags & FLAG_TF));
+}
+
+/* True: it exits. */
+static bool write_msr(struct vcpu *v, u32 index, u64 value)
+{
+	if (avic && is_own_msr(index)) {
+		if (avoids_own(v))
+			return done(v, 2, VMCB(v)->s.rflags & FLAG_TF);
+		value = own_msr_value(index, value);
+		mark_level(v);		/* for EOI */
+	}
 	v->regs[R_CX] = index;
 	v->regs[R_DX] = value >> 32 | 0xdull << 60;
 	VMCB(v)->s.rax = (u32)value | 0xaull << 60;
-	leave(v, SVM_EXIT_MSR, 1, 0, 2);
+	if (machine_wrmsr(v))
+		return true;
+	between_without_exit();
+	return false;
 }
 
-static void read_msr(struct vcpu *v, u32 index)
+static bool read_msr(struct vcpu *v, u32 index)
 {
+	/* Neither EOI, which is a #GP, nor TMR. */
+	if (avic && (index == M_X2APIC_EOI || (index - M_X2APIC < 0x100 && is_tmr((index - M_X2APIC) * 16))))
+		index = M_X2APIC_TPR;
+	if (is_own_msr(index) && avoids_own(v))
+		return done(v, 2, VMCB(v)->s.rflags & FLAG_TF);
 	v->regs[R_CX] = index;
-	leave(v, SVM_EXIT_MSR, 0, 0, 2);
+	if (machine_rdmsr(v))
+		return true;
+	between_without_exit();
+	return false;
 }
 
 static u64 pick_deadline(struct vcpu *v, const struct step *s)
@@ -504,32 +650,32 @@ static u32 pick_msr(const struct step *s)
 	return msrs[s->arg % ARRAY_SIZE(msrs)];
 }
 
-static u64 pick_icr(const struct step *s)
-{
-	u64 shorthand = s->value >> 40 & 3, others = s->value >> 42 & 1 ? s->value >> 43 << 16 : 0;
-
-	return (s->value & 0xffffffff) << 32 | (u32)others | shorthand << 18 | s->arg;
-}
-
 static void access_page(struct vcpu *v, const struct step *s, bool write)
 {
-	u64 gpa = APIC_DEFAULT_BASE + (s->arg & 0x3ff & (s->arg >> 15 ? ~0u : ~15u));
+	u32 offset = s->arg & 0x3ff & (s->arg >> 15 ? ~0u : ~15u), value = s->value;
+	u64 gpa;
 
+	if (avic) {
+		offset = is_tmr(offset) ? 0 : offset;
+		value = offset == LAPIC_TPR ? value & 0xf0 : offset == LAPIC_ICR ? without_lowest(value) : value;
+	}
+	gpa = APIC_DEFAULT_BASE + offset;
 	VMCB(v)->s.rip = CODE_GVA + (write ? 0 : READ_CODE);
 	v->regs[R_BX] = gpa;
-	VMCB(v)->s.rax = s->value;
+	VMCB(v)->s.rax = (s->value & ~0xffffffffull) | value;
 	leave(v, SVM_EXIT_NPF, 1ull << 32 | PF_USER | (write ? PF_WRITE : 0), gpa, 0);
 }
 
 static bool set_cr8(struct vcpu *v, u64 value, bool traps)
 {
+	if (avoids_own(v))
+		return done(v, 4, traps);
 	v->regs[R_DI] = value & 15;
-	if (VMCB(v)->c.intercepts[ICPT_CR] & ICPT_CR_WRITE(8)) {
-		leave(v, SVM_EXIT_WRITE_CR8, 1ull << 63 | R_DI, 0, 4);
+	if (machine_write_cr8(v))
 		return true;
-	}
-	vendor_set_cr8(v, value & 15);
-	return done(v, 4, traps);
+	if (VMCB(v)->c.int_ctl & AVIC_BIT)
+		between_without_exit();
+	return done(v, 0, traps);
 }
 
 static void set_flags(struct vcpu *v, u64 value)
@@ -580,26 +726,19 @@ static bool execute(struct vcpu *v, const struct step *s)
 	save->cpl = (s->flags & FLAG_USER) && (op == CPUID || op == VMMCALL) ? 3 : 0;
 	switch (op) {
 	case WRITE_X2APIC:
-		write_msr(v, 0x800 + (s->arg & 0xff), s->value);
-		return true;
+		return write_msr(v, 0x800 + (s->arg & 0xff), s->value);
 	case WRITE_DEADLINE:
-		write_msr(v, 0x6e0, pick_deadline(v, s));
-		return true;
+		return write_msr(v, 0x6e0, pick_deadline(v, s));
 	case WRITE_OTHER:
-		write_msr(v, pick_msr(s), s->value);
-		return true;
+		return write_msr(v, pick_msr(s), s->value);
 	case WRITE_ICR:
-		write_msr(v, 0x830, pick_icr(s));
-		return true;
+		return write_msr(v, 0x830, pick_icr(s));
 	case END_INTERRUPT:
-		write_msr(v, 0x80b, s->arg ? 0 : s->value);
-		return true;
+		return write_msr(v, 0x80b, s->arg ? 0 : s->value);
 	case READ_X2APIC:
-		read_msr(v, 0x800 + (s->arg & 0xff));
-		return true;
+		return read_msr(v, 0x800 + (s->arg & 0xff));
 	case READ_OTHER:
-		read_msr(v, pick_msr(s));
-		return true;
+		return read_msr(v, pick_msr(s));
 	case CPUID:
 		save->rax = s->value & 0xf000001f;
 		v->regs[R_CX] = s->arg;
@@ -639,10 +778,26 @@ static bool at_watched_iret(struct vcpu *v)
 	return steps[at].op % NR_OPS == IRET && (VMCB(v)->c.intercepts[ICPT_MISC1] & ICPT1_IRET);
 }
 
+/*
+ * The exit can have interrupted a delivery on both machines: it is one on both, and the vector is not one that the slow machine's CPU is
+ * offered, which the engine takes for another way to say so.
+ */
+static bool may_interrupt(struct vcpu *v, const struct step *s)
+{
+	u32 op = s->op % NR_OPS, vector = s->arg & 0xff;
+	struct view w;
+
+	if (!avic)
+		return true;
+	look(v, &w);
+	return !((op < CPUID && is_own_msr(v->regs[R_CX])) || op == SET_CR8) && !(w.lapic[LAPIC_IRR / 16 + vector / 32] >> vector % 32 & 1);
+}
+
 /* True: the guest goes on to the next. */
 static bool execute_next(struct vcpu *v)
 {
 	const struct step *s = &steps[at];
+	u32 doorbells;
 
 	if (at == nr_steps || s->op % NR_OPS >= FIRST_OF_VMM) {
 		leave(v, EXIT_TO_VMM, 0, 0, 0);
@@ -653,8 +808,14 @@ static bool execute_next(struct vcpu *v)
 		return false;
 	}
 	if (s->op % NR_OPS >= FIRST_OF_OTHERS) {
+		doorbells = machine_cpu.doorbells;
 		at++;
 		do_other(s);
+		if (machine_cpu.doorbells != doorbells) {
+			if (nmi_waits(v))
+				host_kick(v);
+			between_without_exit();
+		}
 		return true;
 	}
 	meet();
@@ -662,7 +823,7 @@ static bool execute_next(struct vcpu *v)
 	take_late = false;
 	if (!execute(v, s))
 		return true;
-	if (s->flags & FLAG_DELIVERING)
+	if ((s->flags & FLAG_DELIVERING) && may_interrupt(v, s))
 		VMCB(v)->c.exit_int_info = delivered_event(s->arg);
 	return false;
 }
@@ -672,11 +833,12 @@ static void guest(struct vcpu *v)
 {
 	check_entry(v);
 	take_event(v);
-	while (!machine_cpu.kicked) {
+	do
 		exited = true;
-		if (take_interrupt(v) || !execute_next(v))
-			return;
-	}
+	while (!machine_cpu.kicked && !take_interrupt(v) && execute_next(v));
+	/* Only where interrupts are offered is there a reason to look at all events. */
+	if (avic && nmi_waits(v))
+		vcpu_request(v, REQ_EVENT);
 }
 
 /* --- The VMM. --- */
@@ -704,6 +866,8 @@ static void load_lapic(struct vcpu *v, const struct step *s, bool changed)
 	if (changed) {
 		memcpy(state.regs + (s->arg & 63) * 16, &low, sizeof(low));
 		memcpy(state.regs + (s->arg >> 8 & 63) * 16, &high, sizeof(high));
+		if (avic)
+			state.regs[LAPIC_TPR] &= 0xf0;
 	}
 	result = lapic_set_state(v, &state);
 }
@@ -771,6 +935,7 @@ static void run(struct vcpu *v)
 	nr_entries = 0;
 	running = v;
 	result = vcpu_run(v);
+	vendor_leave_cpu(v);
 	running = NULL;
 	if (result == EXIT_TO_USER && v->run->exit_reason == KVM_EXIT_MMIO)
 		answer(v);
@@ -787,7 +952,7 @@ static void check_ppr(void)
 
 		look(v, &w);
 		CHECK(v->ev.offered < 0);
-		CHECK(w.lapic[LAPIC_PPR / 16] == lapic_reg(&v->apic, LAPIC_PPR));
+		CHECK(v->apic.apicv || w.lapic[LAPIC_PPR / 16] == lapic_reg(&v->apic, LAPIC_PPR));
 	}
 }
 
@@ -889,6 +1054,7 @@ static struct machine *create(u8 options, u32 mechanisms)
 		if (!(options & START_XAPIC))
 			lapic_set_base(v, v->apic.base | APIC_BASE_X2APIC_BIT, true);
 		lapic_set_reg(&v->apic, LAPIC_SVR, 0x1ff);
+		vendor_apic_changed(v);
 		restart(v);
 	}
 	return m;
@@ -901,6 +1067,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	machine_now_ns = 1000000000;
 	memset(taken, 0, sizeof(taken));
 	memset(events, 0, sizeof(events));
+	avic = options & AVIC;
+	whole_svm_bits = 1u << 0 | (avic ? 1u << 13 : 0) | (avic && (options & X2AVIC) ? 1u << 18 : 0);
 	whole_host();
 	svm.nrip = svm.decode_assists = true;
 	machine_accounting_off = !(options & ACCOUNTING);
@@ -914,7 +1082,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	nr_steps = size ? min_t(u32, (size - 1) / sizeof(struct step), MAX_STEPS) : 0;
 	for (at = 0; at < nr_steps;)
 		round_of_both();
-	for (u32 i = 0; i < NR_VCPUS; i++)
+	for (u32 i = 0; i < NR_VCPUS && !avic; i++)
 		check_accounting(vm_vcpu(&fast->vm, i)->stats, vm_vcpu(&slow->vm, i)->stats);
 	whole_free_machine(fast);
 	whole_free(slow);

@@ -26,6 +26,7 @@ void (*machine_blocked)(struct vcpu *v);
 void (*machine_others)(enum machine_moment moment);
 bool machine_accounting_off;
 bool machine_no_memory;
+u32 machine_pages_fail, machine_pages;
 u32 machine_mechanisms = EXEUNT_MECHANISMS;
 static struct asid_cpu asids = { .nr = 8, .next = 8 };
 
@@ -320,14 +321,19 @@ void host_free(void *p)
 
 void *host_pages_alloc(unsigned int order, u64 *pa)
 {
-	void *p = page_alloc(PAGE_SIZE << order);
+	void *p;
 
+	if (machine_pages_fail && !--machine_pages_fail)
+		return NULL;
+	p = page_alloc(PAGE_SIZE << order);
+	machine_pages++;
 	*pa = (uintptr_t)p;
 	return p;
 }
 
 void host_pages_free(void *p, unsigned int order)
 {
+	machine_pages -= !!p;
 	free(p);
 }
 
@@ -394,8 +400,10 @@ enum exeunt_target host_post(struct vcpu *v)
 	u32 mode = __atomic_load_n(&v->mode, __ATOMIC_SEQ_CST);
 
 	__atomic_fetch_add(&machine_of(v)->posts, 1, __ATOMIC_RELAXED);
-	if (mode != OUTSIDE_GUEST)
+	if (mode != OUTSIDE_GUEST) {
+		machine_doorbell(host_apic_id());
 		return EXEUNT_TARGET_RUNNING;
+	}
 	if (v->mp_state != KVM_MP_STATE_RUNNABLE)
 		return EXEUNT_TARGET_HALTED;
 	return machine_of(v)->off_cpu ? EXEUNT_TARGET_PREEMPTED : EXEUNT_TARGET_OUTSIDE;
@@ -467,6 +475,7 @@ int host_handle_work(struct vcpu *v)
 {
 	may_sleep();
 	machine_cpu.work = false;
+	vendor_leave_cpu(v);	/* somebody else wanted the CPU */
 	return machine_signal ? -EINTR : 0;
 }
 

@@ -61,6 +61,8 @@ struct machine_cpu {
 	u32 irq_enables;	/* calls of host_irq_enable() */
 	bool others;		/* what runs now is not the vCPU's thread: the guest, another thread, a timer */
 	bool kicked;		/* another thread's kick waits for interrupts to be on: VMRUN exits at once */
+	u32 doorbells;		/* that came while a guest ran */
+	bool looks;		/* with AVIC: there was something to take when it looked last, and it will look again */
 	u32 yields, machine_checks, route_scans, debug_loads;
 	u64 dr[4];		/* the CPU's debug registers, as host_debug_load() left them */
 };
@@ -79,6 +81,24 @@ extern void (*machine_blocked)(struct vcpu *v);
 /* Why VMRUN would refuse this VMCB (APM vol. 2, 15.5.1), or NULL. */
 const char *machine_vmcb_problem(struct vcpu *v);
 
+/*
+ * What the CPU does for a guest with AVIC (15.29), as the lab's QEMU has it (lab/qemu/0005), and without. For machine_guest, about the vCPU
+ * that runs. Values that are a #GP are the test's to avoid.
+ */
+/* The permission map makes the guest's accesses to @msr exit. */
+bool machine_msr_intercepted(const struct vcpu *v, u32 msr, bool write);
+/* WRMSR and RDMSR, with ECX, EDX and EAX; MOV to CR8 from RDI. True: it exits. Else it is done, and RIP behind it. */
+bool machine_wrmsr(struct vcpu *v);
+bool machine_rdmsr(struct vcpu *v);
+bool machine_write_cr8(struct vcpu *v);
+/* The guest takes the highest interrupt that the CPU has seen in IRR, if it may: from there to ISR. -1: none. */
+int machine_take_from_irr(struct vcpu *v);
+/* @v's guest sends @icr, wherever it runs: EXITINFO2 of its AVIC_INCOMPLETE_IPI, or IPI_COMPLETE if there is no exit. */
+#define IPI_COMPLETE	~0ull
+u64 machine_send_ipi(struct vcpu *v, u64 icr);
+/* The host's CPU with this APIC id gets one: it looks at IRR if it is the one that runs a guest now. */
+void machine_doorbell(u32 apic_id);
+
 /* The clock, shared by all machines of a process. host_tsc() follows it at MACHINE_TSC_KHZ. */
 extern u64 machine_now_ns;
 /* By so much who waits in a loop moves it. */
@@ -87,6 +107,10 @@ extern u64 machine_relax_ns;
 extern bool machine_accounting_off;
 /* host_zalloc() finds none. */
 extern bool machine_no_memory;
+/* The n-th call of host_pages_alloc() from now on finds none; 0: all do. */
+extern u32 machine_pages_fail;
+/* Pieces of host_pages_alloc() not yet freed. */
+extern u32 machine_pages;
 /* The defaults that host_mechanisms() answers. */
 extern u32 machine_mechanisms;
 /* What host_signal_pending() answers. */

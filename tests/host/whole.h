@@ -14,6 +14,9 @@
 /* Host CPUID 8000_0008h EBX: IBPB, IBRS, STIBP, SSBD. */
 #define WHOLE_SPEC_BITS	(1u << 12 | 1u << 14 | 1u << 15 | 1u << 24)
 
+/* And 8000_000Ah EDX: nested paging, unless the test says more. */
+static u32 whole_svm_bits = 1u << 0;
+
 /* An AMD CPU with SVM, of a size that all tests can agree on. */
 static inline void whole_host_cpuid(u32 spec_bits)
 {
@@ -30,7 +33,7 @@ static inline void whole_host_cpuid(u32 spec_bits)
 	machine_set_cpuid(0x80000000, 0, 0x8000000a, 0x68747541, 0x444d4163, 0x69746e65);
 	machine_set_cpuid(0x80000001, 0, 0x00800f12, 0, 0x75c237ff, 0x2fd3fbff);
 	machine_set_cpuid(0x80000008, 0, 0x00003030, spec_bits, 0, 0);
-	machine_set_cpuid(0x8000000a, 0, 1, 8, 0, 1);
+	machine_set_cpuid(0x8000000a, 0, 1, 8, 0, whole_svm_bits);
 	machine_xfeatures = 0x207;
 	machine_la57 = true;
 	machine_tsc_stable = true;

@@ -67,7 +67,7 @@ static u64 idle_entry(const struct vcpu *v)
 
 void svm_avic_leave_cpu(struct vcpu *v)
 {
-	v->hw.avic_running = false;
+	__atomic_store_n(&v->hw.avic_running, false, __ATOMIC_RELAXED);
 	set_entry(v, idle_entry(v));
 }
 
@@ -76,15 +76,10 @@ void svm_avic_come_to_cpu(struct vcpu *v)
 	u32 id = host_apic_id();
 
 	/* Where the entry has no room for the CPU's number, senders go on causing exits. */
-	v->hw.avic_running = true;
-	if (id <= ENTRY_CPU)
-		set_entry(v, idle_entry(v) | ENTRY_RUNNING | id);
-}
-
-void vendor_apic_changed(struct vcpu *v)
-{
-	if (v->vm->hw.avic_ids)
-		svm_avic_leave_cpu(v);
+	if (id > ENTRY_CPU)
+		return;
+	__atomic_store_n(&v->hw.avic_running, true, __ATOMIC_RELAXED);
+	set_entry(v, idle_entry(v) | ENTRY_RUNNING | id);
 }
 
 /*
@@ -93,6 +88,23 @@ void vendor_apic_changed(struct vcpu *v)
  */
 static const u32 passed_msrs[] = { M_X2APIC_TPR, M_X2APIC_EOI, M_X2APIC_ICR };
 
+/* An APIC that is disabled by software takes no interrupt of its own either, which the CPU does not look at. */
+static void pass_msrs(struct vcpu *v)
+{
+	bool full = v->hw.avic == AVIC_FULL;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(passed_msrs); i++)
+		svm_pass_msr(v, passed_msrs[i], full && (passed_msrs[i] != M_X2APIC_ICR || lapic_sw_enabled(&v->apic)));
+}
+
+void vendor_apic_changed(struct vcpu *v)
+{
+	if (!v->vm->hw.avic_ids)
+		return;
+	svm_avic_leave_cpu(v);
+	pass_msrs(v);
+}
+
 void svm_avic_choose(struct vcpu *v, enum avic_mode mode)
 {
 	struct vmcb_control *c = &VMCB(v)->c;
@@ -100,12 +112,11 @@ void svm_avic_choose(struct vcpu *v, enum avic_mode mode)
 	vendor_leave_cpu(v);
 	vendor_withdraw_interrupt(v);
 	vendor_unwatch_cr8(v);
-	for (unsigned int i = 0; i < ARRAY_SIZE(passed_msrs); i++)
-		svm_pass_msr(v, passed_msrs[i], mode == AVIC_FULL);
 	c->int_ctl &= ~(AVIC_BIT | X2AVIC_BIT);
 	if (mode != AVIC_OFF)
 		c->int_ctl |= mode == AVIC_FULL ? AVIC_BIT | X2AVIC_BIT : AVIC_BIT;
 	v->hw.avic = mode;
+	pass_msrs(v);
 	lapic_set_apicv(v, mode != AVIC_OFF);
 }
 

@@ -140,6 +140,8 @@ void vendor_flush_tlb(struct vcpu *v);
 			svm_avic_leave_cpu(v); \
 	} while (0)
 void svm_avic_leave_cpu(struct vcpu *v);
+/* CPUs that send it interrupts by themselves know that it runs: it looks at IRR after it has let them know, and before it leaves. Any context. */
+#define vendor_runs_openly(v)	__atomic_load_n(&(v)->hw.avic_running, __ATOMIC_RELAXED)
 /* The vCPU's APIC may have begun or ceased to take interrupts. vCPU thread. */
 void vendor_apic_changed(struct vcpu *v);
 
