@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What bench/path, bench/running and bench/counts.py share: a machine of the lab under a TCG plugin, what part of its run belongs to an operation of
-`exeunt bench`, and what the instructions are that the plugin saw.
+"""What bench/path, bench/running and bench/counts.py share: a machine of the lab under a TCG plugin, what part of its run belongs to
+an operation of `exeunt bench`, and what the instructions are that the plugin saw.
 
 An instruction is a pair here: its address, and its bytes in hexadecimal.
 """
