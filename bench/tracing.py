@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What bench/path and bench/counts.py share: a machine of the lab under a TCG plugin, what part of its run belongs to an operation of
-`exeunt bench`, and what the instructions are that the plugin saw.
+"""What bench/path, bench/running and bench/counts.py share: a machine of the lab under a TCG plugin, what part of its run belongs to
+an operation of `exeunt bench`, and what the instructions are that the plugin saw.
 
 An instruction is a pair here: its address, and its bytes in hexadecimal.
 """
@@ -88,12 +88,15 @@ def call_as_command(function, words):
             signal.signal(number, handler)
 
 
-def run_under(plugin, engine, command, scratch, params=(), timeout=600):
-    """Run a command in the lab under a plugin, counting instructions. Leaves `kallsyms` in the scratch directory, and `output`."""
+def run_under(plugin, engine, command, scratch, params=(), timeout=600, machine=("--icount",)):
+    """Run a command in the lab under a plugin, counting instructions. Leaves `kallsyms` in the scratch directory, and `output`.
+
+    machine: options of lab/vm that say what machine it is.
+    """
     vm = load_lab_vm()
     plain = vm.qemu_command
     vm.qemu_command = lambda *rest: plain(*rest) + ["-plugin", plugin]
-    words = ["lab/vm", "--icount", "--qemu", "lab", "--engine", engine, "--timeout", str(timeout), "--share", scratch]
+    words = ["lab/vm", *machine, "--qemu", "lab", "--engine", engine, "--timeout", str(timeout), "--share", scratch]
     for param in params:
         words += ["--param", param]
     status = call_as_command(vm.main, words + ["--", "/bin/sh", "-c", SCRIPT, "sh", scratch, *command])
