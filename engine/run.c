@@ -191,6 +191,8 @@ static int enter_once(struct vcpu *v)
 		v->stats->fpu_reloads += host_accounting();
 	host_xstate_enter(&v->host_xstate, vcpu_cr4(v), v->xcr0, v->msr.xss, &v->pkru);
 	vendor_prepare(v);
+	if (unlikely(v->ev.another))
+		host_exit_at_once();
 	host_timing_enter();
 
 	done = run_guest(v);
@@ -263,6 +265,8 @@ void vcpu_reset(struct vcpu *v, bool init)
 	}
 	if (v->apic.present)
 		lapic_reset(v, init);
+	else
+		lapic_set_cr8(v, 0);
 	vcpu_request(v, REQ_EVENT);
 	vcpu_request(v, REQ_TLB_FLUSH);
 }
@@ -303,7 +307,7 @@ int vcpu_create(struct vcpu *v, struct vm *vm, u32 id)
 
 void vcpu_destroy(struct vcpu *v)
 {
+	vendor_destroy(v);
 	lapic_free(v);
 	cpuid_free(v);
-	vendor_destroy(v);
 }

@@ -6,6 +6,7 @@
 #include <linux/cc_platform.h>
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
+#include <linux/irq_work.h>
 #include <linux/mutex.h>
 #include <linux/reboot.h>
 #include <linux/syscore_ops.h>
@@ -19,6 +20,13 @@
 
 DEFINE_PER_CPU(struct host_cpu_state, host_cpu_state);
 static DEFINE_PER_CPU(struct asid_cpu, asid_cpu);
+
+static void nothing(struct irq_work *work)
+{
+}
+
+/* Its interrupt is all that it is for. */
+static DEFINE_PER_CPU(struct irq_work, exit_work) = IRQ_WORK_INIT_HARD(nothing);
 
 static DEFINE_MUTEX(users_lock);
 static unsigned int users;
@@ -66,6 +74,11 @@ static void enable_on(void *failed)
 
 	if (r)
 		atomic_cmpxchg((atomic_t *)failed, 0, r);
+}
+
+void host_exit_at_once(void)
+{
+	irq_work_queue(this_cpu_ptr(&exit_work));
 }
 
 int hardware_get(void)
@@ -212,9 +225,13 @@ int hardware_init(void)
 
 void hardware_exit(void)
 {
+	unsigned int cpu;
+
 	unregister_reboot_notifier(&reboot_block);
 	unregister_syscore_ops(&syscore);
 	cpuhp_remove_state(hotplug_state);
+	for_each_possible_cpu(cpu)
+		irq_work_sync(per_cpu_ptr(&exit_work, cpu));
 	free_pages_of_cpus();
 	svm_exit();
 }

@@ -173,6 +173,8 @@ static inline bool host_signal_pending(void) { return signal_pending(current); }
 
 static inline void host_cpuid(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d) { cpuid_count(leaf, sub, a, b, c, d); }
 static inline u32 host_cpu(void) { return raw_smp_processor_id(); }
+/* The next entry on this CPU ends before the guest's first instruction, the event that it injects delivered. Interrupts off. */
+void host_exit_at_once(void);
 /* Of the CPU that this is. Preemption off. */
 static inline u32 host_apic_id(void) { return cpu_physical_id(smp_processor_id()); }
 /* MSRs that may not exist (the feature MSRs): -EIO when the CPU raises #GP. */

@@ -38,7 +38,7 @@ static const struct kernel_param_ops switch_ops = { .flags = KERNEL_PARAM_OPS_FL
 	MODULE_PARM_DESC(name, what " (default: on)")
 
 SWITCH(fast_path, EXEUNT_FAST_PATH, "Deal with frequent exits before host interrupts are enabled");
-SWITCH(fast_ipi, EXEUNT_FAST_IPI, "Also with those that send an interrupt to one vCPU, or by hypercall to a few");
+SWITCH(fast_ipi, EXEUNT_FAST_IPI, "Also with those that send an interrupt to one vCPU, or to a few");
 SWITCH(fast_timer, EXEUNT_FAST_TIMER, "Also with writes of the TSC deadline");
 SWITCH(lazy_timer, EXEUNT_LAZY_TIMER, "Leave the host's timer as it is when the guest's moves later");
 SWITCH(inner_loop, EXEUNT_INNER_LOOP, "Deal with the simplest exits without leaving the guest's segment bases");

@@ -113,6 +113,10 @@ void event_delivered(struct vcpu *v)
 	v->ev.exception.injected = false;
 	v->ev.nmi_injected = false;
 	v->ev.interrupt.injected = false;
+	if (unlikely(v->ev.another)) {
+		v->ev.another = false;
+		vcpu_request(v, REQ_EVENT);
+	}
 }
 
 /* What was interrupted in its delivery, or an exception that an instruction raised: at most one, before anything new. */
@@ -224,13 +228,16 @@ void event_settle(struct vcpu *v, bool taken)
 
 void event_inject(struct vcpu *v)
 {
+	bool given;
+
 	if (lapic_timer_pending(v))
 		lapic_timer_deliver(v);
 	fold_nmi(v);
 	vendor_clear_event(v);
-	if (!inject_interrupted(v))
-		inject_nmi(v);
-	if (v->ev.nmi_pending)
+	given = inject_interrupted(v) || inject_nmi(v);
+	/* An entry delivers one event; a single step would not outlive that. */
+	v->ev.another = given && v->ev.nmi_pending && !v->ev.nmi_masked;
+	if (v->ev.nmi_pending && !v->ev.another)
 		vendor_open_nmi_window(v);
 	offer_interrupt(v);
 	vendor_update_tpr(v);

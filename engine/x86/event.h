@@ -24,6 +24,7 @@ struct event_state {
 	bool nmi_masked;		/* an NMI handler runs: until IRET */
 	u8 nmi_pending;			/* 0..2 */
 	u8 nmi_queued;			/* from other threads, atomically; folded into nmi_pending at entry */
+	bool another;			/* an NMI waits for what the next entry delivers, and goes in right after it */
 	int offered;			/* vector that the CPU may take during this entry, or -1 */
 	int extint;			/* vector that KVM_INTERRUPT queued for the VMM's PIC, or -1 */
 };

@@ -25,7 +25,8 @@ static __always_inline bool fast_write_is_slow(u32 index)
 	       index == M_PV_OLD_WALL || index == M_PV_OLD_TIME;
 }
 
-/* Bits of the ICR: assert, shorthand; and what may be set in an IPI to the sender. */
+/* Bits of the ICR: delivery mode, assert, shorthand; and what may be set in an IPI to the sender. */
+#define FAST_ICR_MODE		(7u << 8)
 #define FAST_ICR_ASSERT		(1u << 14)
 #define FAST_ICR_SHORTHAND	(3u << 18)
 #define FAST_ICR_SELF		(1u << 18)
@@ -53,9 +54,20 @@ static __always_inline bool fast_self_ipi(struct vcpu *v, u8 vector, const bool 
 	if (!inner) {
 		host_trace_apic_ipi(FAST_ICR_SELF | vector, 0);
 		host_trace_apic_accept(v, APIC_FIXED, false, vector);
-		host_trace_inj_virq(vector);
+		if (!a->apicv)
+			host_trace_inj_virq(vector);
 	}
 	return true;
+}
+
+/* An IPI of fixed delivery, to one vCPU, or to several where there are but a few: host interrupts may stay off for that. */
+static __always_inline bool fast_ipi(struct vcpu *v, u64 icr)
+{
+	if (!(v->mechanisms & EXEUNT_FAST_IPI))
+		return false;
+	if (lapic_icr_write_one(v, icr))
+		return true;
+	return !((u32)icr & FAST_ICR_MODE) && v->vm->max_id < EXEUNT_FAST_IPI_TARGETS && !lapic_icr_write(v, icr);
 }
 
 static __always_inline bool fast_icr(struct vcpu *v, u64 icr, const bool inner)
@@ -63,7 +75,7 @@ static __always_inline bool fast_icr(struct vcpu *v, u64 icr, const bool inner)
 	u32 low = (u32)icr;
 
 	if ((low & ~FAST_ICR_SELF_BITS) || (low & FAST_ICR_SHORTHAND) != FAST_ICR_SELF || !fast_self_ipi(v, low, inner))
-		return !inner && (v->mechanisms & EXEUNT_FAST_IPI) && lapic_icr_write_one(v, icr);
+		return !inner && fast_ipi(v, icr);
 	lapic_set_x2apic_icr(&v->apic, icr);
 	if (!inner)
 		host_trace_apic(v, true, LAPIC_ICR, icr);

@@ -7,7 +7,9 @@
  * any thread may do at any time to any APIC: set bits in IRR and in irr_words, set and clear bits
  * in TMR, set bits in esr_pending, store INIT and SIPI. Whoever does so then sets REQ_EVENT and
  * kicks: the atomic operations are full barriers on x86, so either the vCPU sees the request before
- * it enters the guest, or the kicker sees that it is in the guest (run.c).
+ * it enters the guest, or the kicker sees that it is in the guest (run.c). With AVIC CPUs write, too:
+ * IRR of any APIC, ISR and what the guest may write of its own; and a sender posts where the
+ * target's CPU takes interrupts by itself (apicv).
  */
 #include "run.h"
 #include "x86/lapic_inline.h"
@@ -206,7 +208,9 @@ static enum exeunt_target take_interrupt(struct vcpu *v, u8 vector, bool level, 
 {
 	struct lapic *a = &v->apic;
 
-	lapic_set_trigger_mode(a, vector, level);
+	/* With apicv TMR says whether the EOI will be seen: an edge must not take that from a level that is in service. */
+	if (level || !a->apicv || !lapic_eoi_exits(a, vector))
+		lapic_set_trigger_mode(a, vector, level);
 	lapic_irr_set(a, vector);
 	if (unlikely(__atomic_load_n(&a->apicv, __ATOMIC_SEQ_CST)))
 		return kick ? host_post(v) : EXEUNT_TARGET_SELF;
@@ -412,6 +416,21 @@ static int deliver_one(struct vcpu *v, struct vcpu *src, const struct apic_msg *
 	return -1;	/* SMI is not supported; ExtINT has no sender but the PIC */
 }
 
+/* The PPR of another vCPU: where the CPU takes interrupts by itself, what there is of it in the page may be old. */
+static u32 priority_of(const struct lapic *a)
+{
+	u32 tpr = lapic_reg(a, LAPIC_TPR), word;
+
+	if (!a->apicv)
+		return lapic_reg(a, LAPIC_PPR);
+	for (int i = 7; i >= 0; i--) {
+		word = lapic_reg(a, LAPIC_ISR + i * 16);
+		if (word)
+			return max(LAPIC_PRIORITY(tpr), LAPIC_PRIORITY((u32)i * 32 + lapic_highest_bit(word)));
+	}
+	return tpr;
+}
+
 /*
  * Lowest priority: one of those addressed, the one whose PPR is lowest. Among equals the search's
  * start decides, which depends on the vector: one vector stays on one vCPU while it is idle, and
@@ -430,7 +449,7 @@ static int deliver_lowest(struct vm *vm, struct vcpu *src, const struct apic_msg
 
 		if (!v || !lapic_msg_matches(v, src, msg) || !lapic_sw_enabled(&v->apic))
 			continue;
-		ppr = lapic_reg(&v->apic, LAPIC_PPR);
+		ppr = priority_of(&v->apic);
 		if (!best || ppr < best_ppr) {
 			best = v;
 			best_ppr = ppr;
@@ -705,6 +724,12 @@ static int take_sent(struct vcpu *v, struct vcpu *src, u8 vector)
 	return state;
 }
 
+/* Whom the CPU has sent to by an x2APIC's logical destination: it goes by vCPU ids, whatever the mode of their APICs. */
+static bool logical_by_id(const struct vcpu *v, u32 dest)
+{
+	return v->id >> 4 == dest >> 16 && (dest >> (v->id & 15) & 1);
+}
+
 bool lapic_icr_sent_one(struct vcpu *v, u64 icr)
 {
 	struct vcpu *target = find_target(v, (u32)icr, icr >> 32);
@@ -716,12 +741,15 @@ bool lapic_icr_sent_one(struct vcpu *v, u64 icr)
 	state = take_sent(target, v, (u8)icr);
 	if (likely(state >= 0))
 		stats_ipi_one(v->stats, APIC_FIXED, icr & (ICR_LOGICAL | ICR_SHORTHAND), state);
+	else
+		stats_inc(v, ipis_untaken);
 	return true;
 }
 
 void lapic_icr_sent(struct vcpu *v, u64 icr)
 {
 	struct apic_msg msg = icr_message(v, (u32)icr, icr >> 32);
+	bool by_id = msg.logical && !msg.shorthand && msg.dest != X2APIC_BROADCAST;
 	int count = 0, first = -1;
 	struct vcpu *target;
 	u32 i;
@@ -730,7 +758,7 @@ void lapic_icr_sent(struct vcpu *v, u64 icr)
 		return;
 	host_trace_apic_ipi((u32)icr, icr >> 32);
 	vm_for_each_vcpu(v->vm, target, i)
-		if (lapic_msg_matches(target, v, &msg))
+		if (by_id ? logical_by_id(target, msg.dest) : lapic_msg_matches(target, v, &msg))
 			note_taken(v, take_sent(target, v, msg.vector), &count, &first);
 	count_ipi(v, &msg, count, first);
 }
@@ -1025,6 +1053,16 @@ void lapic_free(struct vcpu *v)
 	v->apic.regs = NULL;
 }
 
+/* What the page has of the APIC's identity, which read_reg() computes: for a CPU that looks there (apicv). */
+static void write_identity(struct vcpu *v)
+{
+	struct lapic *a = &v->apic;
+
+	lapic_set_reg(a, LAPIC_ID, lapic_x2apic(a) ? v->id : v->id << 24);
+	if (lapic_x2apic(a))
+		lapic_set_reg(a, LAPIC_LDR, x2apic_logical_id(v->id));
+}
+
 /* The reset values of APM vol. 2, table 16-2; what is 0 there and what is computed is 0 here. */
 static void reset_regs(struct vcpu *v)
 {
@@ -1034,6 +1072,7 @@ static void reset_regs(struct vcpu *v)
 	for (u32 reg = 0; reg < LAPIC_END; reg += 16)
 		lapic_set_reg(a, reg, 0);
 	vendor_set_cr8(v, 0);
+	write_identity(v);
 	lapic_set_reg(a, LAPIC_DFR, ~0u);
 	lapic_set_reg(a, LAPIC_SVR, 0xff);
 	for (u32 reg = LAPIC_LVT_TIMER; reg <= LAPIC_LVT_ERROR; reg += 16)
@@ -1119,6 +1158,9 @@ int lapic_set_base(struct vcpu *v, u64 value, bool host)
 		reset_regs(v);
 	else if (lapic_x2apic(a))
 		lapic_set_reg(a, LAPIC_ICR_HIGH, 0);
+	else
+		lapic_set_reg(a, LAPIC_ICR_HIGH, lapic_reg(a, LAPIC_ICR_HIGH) & LDR_WRITABLE);
+	write_identity(v);
 	vendor_apic_changed(v);
 	vcpu_request(v, REQ_EVENT);
 	vcpu_request(v, REQ_IOAPIC_SCAN);
@@ -1213,6 +1255,7 @@ int lapic_set_state(struct vcpu *v, const struct kvm_lapic_state *s)
 	lapic_timer_reset(v);
 	load_vectors(a, s);
 	load_regs(v, s);
+	write_identity(v);
 	lapic_update_ppr(a);
 	vendor_apic_changed(v);
 	lapic_timer_load(v, saved_reg(s, LAPIC_TIMER_CURRENT), tscdeadline);

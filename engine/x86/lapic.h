@@ -104,7 +104,8 @@ struct lapic {
 	u64 base;		/* MSR 0x1b */
 	/*
 	 * One page in the xAPIC layout: the register at byte offset o is regs[o / 4]. Anyone sets
-	 * IRR bits, atomically, and then bit n of irr_words, which says that word n may have some.
+	 * IRR bits, atomically, and then bit n of irr_words, which says that word n may have some. An
+	 * IPI that a CPU has sent gets that bit by lapic_icr_sent().
 	 */
 	u32 *regs;
 	u64 regs_pa;

@@ -15,7 +15,7 @@
 
 enum exeunt_mechanism {
 	EXEUNT_FAST_PATH = 1 << 0,	/* fast_path: frequent exits are dealt with before host interrupts are enabled */
-	EXEUNT_FAST_IPI = 1 << 1,	/* fast_ipi: of those, what sends an interrupt to one vCPU, or by hypercall to a few */
+	EXEUNT_FAST_IPI = 1 << 1,	/* fast_ipi: of those, what sends an interrupt to one vCPU, or to a few */
 	EXEUNT_FAST_TIMER = 1 << 2,	/* fast_timer: and writes of the TSC deadline */
 	EXEUNT_LAZY_TIMER = 1 << 3,	/* lazy_timer: the host's timer stays as it is when the guest's moves later */
 	EXEUNT_INNER_LOOP = 1 << 4,	/* inner_loop: and the simplest of them without leaving the guest's segment bases */

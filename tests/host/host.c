@@ -514,6 +514,7 @@ struct asid_cpu *host_asid_cpu(void) { return &asids; }
 /* --- The CPU. --- */
 
 u32 host_cpu(void) { return machine_cpu.nr; }
+void host_exit_at_once(void) { machine_cpu.exit_at_once = true; }
 u32 host_apic_id(void) { return machine_cpu.nr + MACHINE_FIRST_APIC_ID; }
 bool host_svm_on(void) { return !machine_cpu.svm_off; }
 u64 host_spec_ctrl_bits(void) { return machine_spec_ctrl_bits; }

@@ -147,6 +147,7 @@ void host_resched(void);
 void host_cpuid(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d);
 u32 host_cpu(void);
 u32 host_apic_id(void);
+void host_exit_at_once(void);
 int host_rdmsr_safe(u32 msr, u64 *value);
 u64 host_spec_ctrl_bits(void);
 bool host_cpu_switches_spec_ctrl(void);

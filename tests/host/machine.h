@@ -57,6 +57,7 @@ struct machine_cpu {
 	bool in_guest_xstate;	/* between host_xstate_enter() and host_xstate_exit() */
 	bool svm_off;		/* host_svm_on() answers the opposite */
 	bool work;		/* host_work_pending(), until host_handle_work() has done it */
+	bool exit_at_once;	/* the next entry ends before the guest's first instruction, its event delivered */
 	u32 entries;		/* calls of svm_world_switch() */
 	u32 irq_enables;	/* calls of host_irq_enable() */
 	bool others;		/* what runs now is not the vCPU's thread: the guest, another thread, a timer */

@@ -422,6 +422,8 @@ static void vmrun(struct vcpu *v)
 	machine_cpu.looks = false;
 	look_at_irr(c);
 	in_guest = v;
+	machine_cpu.kicked |= machine_cpu.exit_at_once;
+	machine_cpu.exit_at_once = false;
 	machine_cpu.others = true;
 	machine_guest(v);
 	machine_cpu.others = false;

@@ -927,6 +927,61 @@ static void incomplete_ipis_are_counted(void **state)
 	assert_int_equal(v->stats->counters.ipis[APIC_FIXED][1][1], 1);
 }
 
+/* The architecture does not know the mixture; the CPU goes by ids, and who wakes the targets must follow it. */
+static void xapic_mode_target_that_the_cpu_found_by_its_id_is_woken(void **state)
+{
+	enter(other);
+	enter(third);
+	set_x2apic(other, false);
+	set_x2apic(third, false);
+	set_lapic(other, LAPIC_LDR, 4u << 24);
+	set_lapic(third, LAPIC_LDR, 2u << 24);
+	enter(other);
+	enter(third);
+	halt(other);
+	halt(third);
+	RUN(v, SEND(TO(2) | ICR_LOGICAL | VECTOR), DO(cpuid));
+	assert_true(in_irr(other, VECTOR) && vcpu_wants_to_run(other));
+	assert_int_equal(machine_of(other)->posts, 1);
+	assert_int_equal(machine_of(third)->posts, 0);
+}
+
+static void ipis_that_their_targets_no_more_take_are_counted(void **state)
+{
+	lapic_x2apic_write(other, SVR, 0xff);
+	lapic_x2apic_write(third, SVR, 0xff);
+	lapic_icr_sent(v, TO(1) | 0x51);
+	assert_int_equal(v->stats->counters.ipis_untaken, 1);
+	lapic_icr_sent(v, ICR_TO(APIC_OTHERS) | 0x51);
+	assert_int_equal(v->stats->counters.ipis_untaken, 2);
+}
+
+static void lowest_priority_goes_by_what_the_cpu_has_put_into_service(void **state)
+{
+	enter(other);
+	enter(third);
+	arrives(v, 0x91);
+	enter(v);
+	assert_taken(0x91);
+	lapic_deliver(v->vm, NULL, &(struct apic_msg){ .dest = 7, .vector = 0x51, .delivery_mode = APIC_LOWEST, .logical = true,
+						       .x2apic_dest = true, .assert = true });
+	assert_false(in_irr(v, 0x51));
+	assert_true(in_irr(other, 0x51) != in_irr(third, 0x51));
+}
+
+static void page_has_the_apics_identity(void **state)
+{
+	assert_int_equal(lapic_reg(&third->apic, LAPIC_ID), 2);
+	assert_int_equal(lapic_reg(&third->apic, LAPIC_LDR), 1u << 2);
+	lapic_set_base(third, APIC_DEFAULT_BASE, true);
+	lapic_set_base(third, APIC_DEFAULT_BASE | APIC_BASE_ENABLE_BIT, true);
+	assert_int_equal(lapic_reg(&third->apic, LAPIC_ID), 2u << 24);
+	assert_int_equal(lapic_reg(&third->apic, LAPIC_LDR), 0);
+	set_lapic(third, LAPIC_LDR, 8u << 24);
+	assert_int_equal(lapic_reg(&third->apic, LAPIC_ID), 2u << 24);
+	assert_int_equal(lapic_reg(&third->apic, LAPIC_LDR), 8u << 24);
+}
+
 static void ipi_that_the_cpu_cannot_send_is_sent_once(void **state)
 {
 	enter(other);
@@ -1021,6 +1076,18 @@ static void end_of_a_level_interrupt_is_told_to_the_vmm_that_wants_it(void **sta
 	assert_taken(0x61);
 	enter(v);
 	assert_taken(0x51);
+}
+
+static void edge_does_not_hide_the_end_of_a_level_interrupt_in_service(void **state)
+{
+	v->apic.eoi_exit[1] = 1ull << (0x61 - 64);
+	level_arrives(0x61);
+	enter(v);
+	assert_taken(0x61);
+	arrives(v, 0x61);
+	SCRIPT(END);
+	run_until(v, KVM_EXIT_IOAPIC_EOI);
+	assert_int_equal(v->run->eoi.vector, 0x61);
 }
 
 static void other_accesses_that_are_not_accelerated_are_internal_errors(void **state)
@@ -1229,6 +1296,16 @@ static void interrupt_whose_delivery_an_exit_cuts_short_is_injected_again(void *
 
 /* --- Memory. --- */
 
+/* Its structure was allocated, and then there was no memory for what it needs. */
+static void vcpu_that_was_never_created_can_be_destroyed(void **state)
+{
+	struct vcpu *never = calloc(1, sizeof(*never));
+
+	vcpu_destroy(never);
+	free(never);
+	assert_true(m->vm.hw.avic_ids[0]);
+}
+
 static void leaks_nothing_where_memory_ends(void **state)
 {
 	u32 pages = machine_pages;
@@ -1322,6 +1399,10 @@ int main(void)
 		CASE(several_targets_are_each_told_in_its_way),
 		CASE(x2apic_logical_destination_of_one_is_told_too),
 		CASE(incomplete_ipis_are_counted),
+		CASE(ipis_that_their_targets_no_more_take_are_counted),
+		CASE(xapic_mode_target_that_the_cpu_found_by_its_id_is_woken),
+		CASE(lowest_priority_goes_by_what_the_cpu_has_put_into_service),
+		CASE(page_has_the_apics_identity),
 		CASE(ipi_that_the_cpu_cannot_send_is_sent_once),
 		CASE(illegal_vector_is_an_apic_error),
 		CASE(software_disabled_apic_takes_no_ipi_of_its_own),
@@ -1329,6 +1410,7 @@ int main(void)
 		CASE_ON(without, incomplete_ipi_of_a_guest_without_x2avic_is_an_internal_error),
 		CASE(edge_interrupt_ends_without_an_exit),
 		CASE(end_of_a_level_interrupt_is_told_to_the_vmm_that_wants_it),
+		CASE(edge_does_not_hide_the_end_of_a_level_interrupt_in_service),
 		CASE(other_accesses_that_are_not_accelerated_are_internal_errors),
 		CASE(halt_with_what_only_the_cpu_has_noted_does_not_sleep),
 		CASE_ON(avic_alone, halt_with_what_only_the_cpu_has_noted_does_not_sleep),
@@ -1342,6 +1424,7 @@ int main(void)
 		CASE(interrupt_whose_delivery_an_exit_cuts_short_is_injected_again),
 		CASE_ON(avic_alone, interrupt_whose_delivery_an_exit_cuts_short_is_injected_again),
 		CASE(leaks_nothing_where_memory_ends),
+		CASE(vcpu_that_was_never_created_can_be_destroyed),
 		cmocka_unit_test(host_is_left_as_it_was_where_memory_ends),
 	};
 

@@ -248,6 +248,21 @@ static void test_events_of_an_abandoned_entry_are_delivered_by_the_next(void **s
 	run_until_stop(2);
 }
 
+static void expect_ud_and_an_exit(struct vcpu *v)
+{
+	expect_ud(v);
+	assert_true(machine_cpu.kicked);
+}
+
+static void test_nmi_behind_an_exception_goes_in_right_after_it(void **state)
+{
+	event_exception(v, VEC_UD);
+	event_nmi(v);
+	SCRIPT(expect_ud_and_an_exit, expect_nmi);
+	run_until_stop(3);
+	assert_false(vcpu_rflags(v) & FLAG_TF);
+}
+
 static void request_while_in_guest(struct vcpu *v)
 {
 	assert_int_equal(v->mode, IN_GUEST);
@@ -528,6 +543,7 @@ int main(void)
 		CASE(entry_that_does_not_happen_puts_the_interrupt_back),
 		CASE(entry_that_does_not_happen_keeps_exception_and_nmi),
 		CASE(events_of_an_abandoned_entry_are_delivered_by_the_next),
+		CASE(nmi_behind_an_exception_goes_in_right_after_it),
 		CASE(interrupt_that_arrives_in_the_guest_goes_with_the_next_entry),
 		CASE(triple_fault_is_a_shutdown),
 		CASE(triple_fault_of_a_halted_vcpu_is_a_shutdown_too),

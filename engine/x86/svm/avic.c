@@ -9,8 +9,8 @@
  * whose APIC is off, elsewhere, or an x2APIC.
  *
  * The CPU finds the targets of an IPI in the physical APIC ID table. An entry there is valid while the vCPU's APIC takes interrupts, AVIC or
- * not: what the CPU then cannot do is an exit of the sender, in which nothing is forgotten. IsRunning is set while a vCPU with AVIC_FULL
- * is on a CPU, and stays set between its exits. Whoever clears it looks at IRR after that, and who sends sets IRR before it reads it, so that
+ * not: what the CPU then cannot do is an exit of the sender, in which nothing is forgotten. IsRunning is set at an entry with AVIC_FULL, and
+ * cleared when the thread leaves the CPU, is about to sleep, or has changed what says whether the entry is valid; not by exits. Whoever clears it looks at IRR after that, and who sends sets IRR before it reads it, so that
  * either of them sees the other's.
  */
 #include "x86/lapic_inline.h"
@@ -112,6 +112,8 @@ void svm_avic_choose(struct vcpu *v, enum avic_mode mode)
 	vendor_leave_cpu(v);
 	vendor_withdraw_interrupt(v);
 	vendor_unwatch_cr8(v);
+	/* Without x2AVIC FFh is a broadcast, and FEh the last index. */
+	c->avic_physical = v->vm->hw.avic_ids_pa | (mode == AVIC_FULL ? VM_MAX_VCPUS - 1 : 0xfe);
 	c->int_ctl &= ~(AVIC_BIT | X2AVIC_BIT);
 	if (mode != AVIC_OFF)
 		c->int_ctl |= mode == AVIC_FULL ? AVIC_BIT | X2AVIC_BIT : AVIC_BIT;
@@ -126,17 +128,17 @@ void svm_avic_reset(struct vcpu *v)
 
 	if (!svm.avic)
 		return;
-	/* Where no guest has memory: see above. */
+	/* Where hardly a VMM has memory for a guest. If it has, a guest in xAPIC mode finds its APIC's registers there, and what traps ends KVM_RUN. */
 	c->avic_bar = ((1ull << svm.phys_bits) - 1) & ~0xfffull;
 	c->avic_page = v->apic.regs_pa;
 	c->avic_logical = logical_table_pa;
-	c->avic_physical = v->vm->hw.avic_ids_pa | (VM_MAX_VCPUS - 1);
 	if (v->hw.avic != AVIC_OFF)
 		svm_avic_choose(v, AVIC_OFF);
 }
 
 void svm_avic_destroy(struct vcpu *v)
 {
-	if (v->vm->hw.avic_ids)
+	/* A vCPU that never got as far as to belong to a VM has no entry. */
+	if (v->vm && v->vm->hw.avic_ids)
 		set_entry(v, 0);
 }

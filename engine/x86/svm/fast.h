@@ -139,12 +139,17 @@ static __always_inline bool fast_out(struct vcpu *v, struct vmcb *vmcb)
 	return true;
 }
 
-/* An IPI that the CPU has sent, to one vCPU, which does not run. */
+/* An IPI that the CPU has sent, and not all targets run; to one vCPU, or where there are but a few. */
 static __always_inline bool fast_incomplete_ipi(struct vcpu *v, const struct vmcb_control *c)
 {
-	if (!(v->mechanisms & EXEUNT_FAST_IPI) || c->exit_info_2 >> 32 != AVIC_IPI_NOT_RUNNING || v->hw.avic != AVIC_FULL ||
-	    !lapic_icr_sent_one(v, c->exit_info_1))
+	if (!(v->mechanisms & EXEUNT_FAST_IPI) || c->exit_info_2 >> 32 != AVIC_IPI_NOT_RUNNING || v->hw.avic != AVIC_FULL)
 		return false;
+	if (unlikely(!lapic_icr_sent_one(v, c->exit_info_1))) {
+		if (v->vm->max_id >= EXEUNT_FAST_IPI_TARGETS)
+			return false;
+		lapic_icr_sent(v, c->exit_info_1);
+	}
+	/* After what it has led to, for only now it is known to belong here. */
 	host_trace_avic_incomplete_ipi(v, c->exit_info_1 >> 32, (u32)c->exit_info_1, c->exit_info_2 >> 32, (u32)c->exit_info_2);
 	if (host_accounting())
 		stats_fast(v->stats, SVM_EXIT_AVIC_INCOMPLETE_IPI, EXEUNT_PLAIN, 0);

@@ -630,7 +630,8 @@ void vcpu_set_tables(struct vcpu *v, const struct kvm_dtable *gdt, const struct 
 
 void vcpu_advance_to(struct vcpu *v, u64 next_rip)
 {
-	if (!vcpu_is_64bit(v))
+	/* As the fast path does it, also with a VMM's CS.L outside of long mode, where the CPU has no such RIP. */
+	if (!(VMCB(v)->s.cs.attrib & VMCB_CS_LONG))
 		next_rip = (u32)next_rip;
 	vcpu_set_rip(v, next_rip);
 	vcpu_clear_shadow(v);
