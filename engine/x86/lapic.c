@@ -1059,8 +1059,8 @@ static void write_identity(struct vcpu *v)
 	struct lapic *a = &v->apic;
 
 	lapic_set_reg(a, LAPIC_ID, lapic_x2apic(a) ? v->id : v->id << 24);
-	if (lapic_x2apic(a))
-		lapic_set_reg(a, LAPIC_LDR, x2apic_logical_id(v->id));
+	/* An xAPIC's logical id is the guest's to write; an x2APIC's has no bits there. */
+	lapic_set_reg(a, LAPIC_LDR, lapic_x2apic(a) ? x2apic_logical_id(v->id) : lapic_reg(a, LAPIC_LDR) & LDR_WRITABLE);
 }
 
 /* The reset values of APM vol. 2, table 16-2; what is 0 there and what is computed is 0 here. */
