@@ -139,18 +139,27 @@ bool host_vcpu_on_cpu(const struct vcpu *v)
 	return READ_ONCE(HOST_VCPU(v)->cpu) >= 0;
 }
 
+/*
+ * Wakes the vCPU if it sleeps, and says what it was doing if it is not in the guest. swq_has_sleeper() has the barrier between what the
+ * caller wrote and what the vCPU's mode is; see engine/run.c.
+ */
+static __always_inline enum exeunt_target wake(struct host_vcpu *hv)
+{
+	enum exeunt_target state = host_vcpu_on_cpu(&hv->v) ? EXEUNT_TARGET_OUTSIDE : EXEUNT_TARGET_PREEMPTED;
+
+	if (!swq_has_sleeper(&hv->wait))
+		return state;
+	block_note_wake(hv);
+	swake_up_one(&hv->wait);
+	return EXEUNT_TARGET_HALTED;
+}
+
 enum exeunt_target host_kick(struct vcpu *v)
 {
 	struct host_vcpu *hv = HOST_VCPU(v);
-	enum exeunt_target state = host_vcpu_on_cpu(v) ? EXEUNT_TARGET_OUTSIDE : EXEUNT_TARGET_PREEMPTED;
+	enum exeunt_target state = wake(hv);
 	struct task_struct *thread;
 
-	/* swq_has_sleeper() has the barrier between what the caller wrote and what the vCPU's mode is; see engine/run.c. */
-	if (swq_has_sleeper(&hv->wait)) {
-		block_note_wake(hv);
-		swake_up_one(&hv->wait);
-		state = EXEUNT_TARGET_HALTED;
-	}
 	/* Only the first of several kickers interrupts it, and the others rely on that: no preemption in between. */
 	preempt_disable();
 	if (READ_ONCE(v->mode) == IN_GUEST && cmpxchg(&v->mode, IN_GUEST, EXITING_GUEST) == IN_GUEST) {
@@ -170,18 +179,10 @@ enum exeunt_target host_kick(struct vcpu *v)
 enum exeunt_target host_post(struct vcpu *v)
 {
 	struct host_vcpu *hv = HOST_VCPU(v);
-	enum exeunt_target state = EXEUNT_TARGET_OUTSIDE;
-	int cpu = READ_ONCE(hv->cpu);
+	enum exeunt_target state = wake(hv);
+	int cpu;
 
-	if (cpu < 0)
-		state = EXEUNT_TARGET_PREEMPTED;
-	/* The barrier is in here, as in host_kick(). */
-	if (swq_has_sleeper(&hv->wait)) {
-		block_note_wake(hv);
-		swake_up_one(&hv->wait);
-		return EXEUNT_TARGET_HALTED;
-	}
-	if (READ_ONCE(v->mode) == OUTSIDE_GUEST)
+	if (state == EXEUNT_TARGET_HALTED || READ_ONCE(v->mode) == OUTSIDE_GUEST)
 		return state;
 	/* A vCPU that enters the guest looks at IRR, also if it has gone to another CPU meanwhile. */
 	cpu = READ_ONCE(hv->cpu);
@@ -221,7 +222,6 @@ void host_timer_arm(struct vcpu *v, u64 deadline_ns)
 void host_timer_follow(struct vcpu *v)
 {
 	struct hrtimer *t = &HOST_VCPU(v)->timer;
-
 	int r = hrtimer_try_to_cancel(t);
 
 	if (r > 0)

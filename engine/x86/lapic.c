@@ -82,11 +82,11 @@ static void irr_forget(struct lapic *a, u32 i)
 		__atomic_fetch_or(&a->irr_words, 1u << i, __ATOMIC_SEQ_CST);
 }
 
-/* The highest vector in IRR, without the summary. */
-static int scan_irr(struct lapic *a)
+/* The highest vector in IRR or ISR, as the page has it, or -1. */
+static int highest_in(const struct lapic *a, u32 array)
 {
 	for (int i = 7; i >= 0; i--) {
-		u32 word = __atomic_load_n(&a->regs[LAPIC_IRR / 4 + i * 4], __ATOMIC_ACQUIRE);
+		u32 word = __atomic_load_n(&a->regs[array / 4 + i * 4], __ATOMIC_ACQUIRE);
 
 		if (word)
 			return i * 32 + lapic_highest_bit(word);
@@ -116,7 +116,7 @@ int lapic_highest_irr(struct vcpu *v)
 	u32 words = __atomic_load_n(&a->irr_words, __ATOMIC_ACQUIRE), word, i;
 
 	if (unlikely(a->apicv))
-		return scan_irr(a);
+		return highest_in(a, LAPIC_IRR);
 	if (!words)
 		return -1;
 	i = lapic_highest_bit(words);
@@ -419,16 +419,13 @@ static int deliver_one(struct vcpu *v, struct vcpu *src, const struct apic_msg *
 /* The PPR of another vCPU: where the CPU takes interrupts by itself, what there is of it in the page may be old. */
 static u32 priority_of(const struct lapic *a)
 {
-	u32 tpr = lapic_reg(a, LAPIC_TPR), word;
+	u32 tpr = lapic_reg(a, LAPIC_TPR);
+	int vector;
 
 	if (!a->apicv)
 		return lapic_reg(a, LAPIC_PPR);
-	for (int i = 7; i >= 0; i--) {
-		word = lapic_reg(a, LAPIC_ISR + i * 16);
-		if (word)
-			return max(LAPIC_PRIORITY(tpr), LAPIC_PRIORITY((u32)i * 32 + lapic_highest_bit(word)));
-	}
-	return tpr;
+	vector = highest_in(a, LAPIC_ISR);
+	return vector < 0 ? tpr : max(LAPIC_PRIORITY(tpr), LAPIC_PRIORITY((u32)vector));
 }
 
 /*
@@ -754,8 +751,6 @@ void lapic_icr_sent(struct vcpu *v, u64 icr)
 	struct vcpu *target;
 	u32 i;
 
-	if (lapic_icr_sent_one(v, icr))
-		return;
 	host_trace_apic_ipi((u32)icr, icr >> 32);
 	vm_for_each_vcpu(v->vm, target, i)
 		if (by_id ? logical_by_id(target, msg.dest) : lapic_msg_matches(target, v, &msg))
@@ -818,10 +813,6 @@ static u32 read_reg(struct vcpu *v, u32 reg)
 	struct lapic *a = &v->apic;
 
 	switch (reg) {
-	case LAPIC_ID:
-		return lapic_x2apic(a) ? v->id : v->id << 24;
-	case LAPIC_LDR:
-		return lapic_x2apic(a) ? x2apic_logical_id(v->id) : lapic_reg(a, LAPIC_LDR);
 	case LAPIC_VERSION:
 		return LAPIC_VERSION_VALUE;
 	case LAPIC_TIMER_CURRENT:
@@ -1053,14 +1044,15 @@ void lapic_free(struct vcpu *v)
 	v->apic.regs = NULL;
 }
 
-/* What the page has of the APIC's identity, which read_reg() computes: for a CPU that looks there (apicv). */
-static void write_identity(struct vcpu *v)
+/* The APIC is in another mode, or its registers are others: its ids follow, and so does who can reach it. */
+static void mode_changed(struct vcpu *v)
 {
 	struct lapic *a = &v->apic;
 
 	lapic_set_reg(a, LAPIC_ID, lapic_x2apic(a) ? v->id : v->id << 24);
 	/* An xAPIC's logical id is the guest's to write; an x2APIC's has no bits there. */
 	lapic_set_reg(a, LAPIC_LDR, lapic_x2apic(a) ? x2apic_logical_id(v->id) : lapic_reg(a, LAPIC_LDR) & LDR_WRITABLE);
+	vendor_apic_changed(v);
 }
 
 /* The reset values of APM vol. 2, table 16-2; what is 0 there and what is computed is 0 here. */
@@ -1072,7 +1064,6 @@ static void reset_regs(struct vcpu *v)
 	for (u32 reg = 0; reg < LAPIC_END; reg += 16)
 		lapic_set_reg(a, reg, 0);
 	vendor_set_cr8(v, 0);
-	write_identity(v);
 	lapic_set_reg(a, LAPIC_DFR, ~0u);
 	lapic_set_reg(a, LAPIC_SVR, 0xff);
 	for (u32 reg = LAPIC_LVT_TIMER; reg <= LAPIC_LVT_ERROR; reg += 16)
@@ -1097,7 +1088,7 @@ void lapic_reset(struct vcpu *v, bool init)
 		a->sipi_vector = 0;
 	}
 	reset_regs(v);
-	vendor_apic_changed(v);
+	mode_changed(v);
 	vcpu_request(v, REQ_IOAPIC_SCAN);
 }
 
@@ -1160,8 +1151,7 @@ int lapic_set_base(struct vcpu *v, u64 value, bool host)
 		lapic_set_reg(a, LAPIC_ICR_HIGH, 0);
 	else
 		lapic_set_reg(a, LAPIC_ICR_HIGH, lapic_reg(a, LAPIC_ICR_HIGH) & LDR_WRITABLE);
-	write_identity(v);
-	vendor_apic_changed(v);
+	mode_changed(v);
 	vcpu_request(v, REQ_EVENT);
 	vcpu_request(v, REQ_IOAPIC_SCAN);
 	return 0;
@@ -1255,9 +1245,8 @@ int lapic_set_state(struct vcpu *v, const struct kvm_lapic_state *s)
 	lapic_timer_reset(v);
 	load_vectors(a, s);
 	load_regs(v, s);
-	write_identity(v);
 	lapic_update_ppr(a);
-	vendor_apic_changed(v);
+	mode_changed(v);
 	lapic_timer_load(v, saved_reg(s, LAPIC_TIMER_CURRENT), tscdeadline);
 	vcpu_request(v, REQ_EVENT);
 	vcpu_request(v, REQ_IOAPIC_SCAN);

@@ -64,25 +64,6 @@ static u64 io_info(u64 info)
 	return (info & 0xffff000full) | sizes[info % 3] << 4;
 }
 
-/* An event whose delivery the CPU can have been at: only types and vectors that exist. */
-static u32 delivered_event(u32 info)
-{
-	u32 vector = info & 0xff;
-
-	switch (info >> 28 & 7) {
-	case 0:
-		return EVENT_VALID | EVENT_TYPE_INTR | vector;
-	case 1:
-		return EVENT_VALID | EVENT_TYPE_NMI | VEC_NMI;
-	case 2:
-		vector &= 31;
-		return vector == VEC_NMI ? 0 : EVENT_VALID | EVENT_TYPE_EXCEPTION | (info & EVENT_ERROR_VALID) | vector;
-	case 3:
-		return EVENT_VALID | EVENT_TYPE_SOFT | vector;
-	}
-	return 0;
-}
-
 /* The guest between VMRUN and the exit. */
 static void guest(struct vcpu *v)
 {
@@ -109,7 +90,7 @@ static void guest(struct vcpu *v)
 	if (c->exit_code == SVM_EXIT_NPF && (now->flags & 16))
 		c->exit_info_2 = MMIO_GPA | (now->info2 & 0xfff);
 	c->next_rip = svm.nrip ? s->rip + 1 + now->length % 15 : 0;
-	c->exit_int_info = delivered_event(now->int_info);
+	c->exit_int_info = machine_interrupted_event(now->int_info >> 28 & 7, now->int_info);
 	c->exit_int_info_err = now->int_error;
 }
 

@@ -529,33 +529,6 @@ static bool take_interrupt(struct vcpu *v)
 	return false;
 }
 
-/* An event whose delivery the CPU can have been at. */
-static u32 delivered_event(u16 arg)
-{
-	u32 vector = arg & 0xff;
-
-	switch (arg >> 8 & 3) {
-	case 0:
-		return EVENT_VALID | EVENT_TYPE_INTR | vector;
-	case 1:
-		return EVENT_VALID | EVENT_TYPE_NMI | VEC_NMI;
-	case 2:
-		vector &= 31;
-		return vector == VEC_NMI ? 0 : EVENT_VALID | EVENT_TYPE_EXCEPTION | (arg & EVENT_ERROR_VALID) | vector;
-	}
-	return EVENT_VALID | EVENT_TYPE_SOFT | vector;
-}
-
-static void leave(struct vcpu *v, u32 code, u64 info1, u64 info2, u32 length)
-{
-	struct vmcb_control *c = &VMCB(v)->c;
-
-	c->exit_code = code;
-	c->exit_info_1 = info1;
-	c->exit_info_2 = info2;
-	c->next_rip = VMCB(v)->s.rip + length;
-}
-
 /* An instruction that needs no exit is done; with TF set before it, it traps. True: it did. */
 static bool done(struct vcpu *v, u32 length, bool traps)
 {
@@ -567,7 +540,7 @@ static bool done(struct vcpu *v, u32 length, bool traps)
 	if (!traps)
 		return false;
 	s->dr6 |= 1ull << 14;
-	leave(v, SVM_EXIT_EXCP_BASE + VEC_DB, 0, 0, 0);
+	machine_leave(v, SVM_EXIT_EXCP_BASE + VEC_DB, 0, 0, 0);
 	return true;
 }
 
@@ -663,7 +636,7 @@ static void access_page(struct vcpu *v, const struct step *s, bool write)
 	VMCB(v)->s.rip = CODE_GVA + (write ? 0 : READ_CODE);
 	v->regs[R_BX] = gpa;
 	VMCB(v)->s.rax = (s->value & ~0xffffffffull) | value;
-	leave(v, SVM_EXIT_NPF, 1ull << 32 | PF_USER | (write ? PF_WRITE : 0), gpa, 0);
+	machine_leave(v, SVM_EXIT_NPF, 1ull << 32 | PF_USER | (write ? PF_WRITE : 0), gpa, 0);
 }
 
 static bool set_cr8(struct vcpu *v, u64 value, bool traps)
@@ -742,14 +715,14 @@ static bool execute(struct vcpu *v, const struct step *s)
 	case CPUID:
 		save->rax = s->value & 0xf000001f;
 		v->regs[R_CX] = s->arg;
-		leave(v, SVM_EXIT_CPUID, 0, 0, 2);
+		machine_leave(v, SVM_EXIT_CPUID, 0, 0, 2);
 		return true;
 	case VMMCALL:
 		save->rax = s->value;
-		leave(v, SVM_EXIT_VMMCALL, 0, 0, 3);
+		machine_leave(v, SVM_EXIT_VMMCALL, 0, 0, 3);
 		return true;
 	case HALT:
-		leave(v, SVM_EXIT_HLT, 0, 0, 1);
+		machine_leave(v, SVM_EXIT_HLT, 0, 0, 1);
 		return true;
 	case PAGE_WRITE:
 	case PAGE_READ:
@@ -800,11 +773,11 @@ static bool execute_next(struct vcpu *v)
 	u32 doorbells;
 
 	if (at == nr_steps || s->op % NR_OPS >= FIRST_OF_VMM) {
-		leave(v, EXIT_TO_VMM, 0, 0, 0);
+		machine_leave(v, EXIT_TO_VMM, 0, 0, 0);
 		return false;
 	}
 	if (at_watched_iret(v)) {
-		leave(v, SVM_EXIT_IRET, 0, 0, 0);
+		machine_leave(v, SVM_EXIT_IRET, 0, 0, 0);
 		return false;
 	}
 	if (s->op % NR_OPS >= FIRST_OF_OTHERS) {
@@ -824,7 +797,7 @@ static bool execute_next(struct vcpu *v)
 	if (!execute(v, s))
 		return true;
 	if ((s->flags & FLAG_DELIVERING) && may_interrupt(v, s))
-		VMCB(v)->c.exit_int_info = delivered_event(s->arg);
+		VMCB(v)->c.exit_int_info = machine_interrupted_event(s->arg >> 8 & 3, s->arg);
 	return false;
 }
 

@@ -88,6 +88,10 @@ const char *machine_vmcb_problem(struct vcpu *v);
  */
 /* The permission map makes the guest's accesses to @msr exit. */
 bool machine_msr_intercepted(const struct vcpu *v, u32 msr, bool write);
+/* The guest exits, at an instruction of @length. Always true: it did. */
+bool machine_leave(struct vcpu *v, u32 code, u64 info_1, u64 info_2, u32 length);
+/* EXITINTINFO of an event whose delivery the CPU can have been at: only types and vectors that exist. @info: as there; 0 for other types. */
+u32 machine_interrupted_event(u32 type, u32 info);
 /* WRMSR and RDMSR, with ECX, EDX and EAX; MOV to CR8 from RDI. True: it exits. Else it is done, and RIP behind it. */
 bool machine_wrmsr(struct vcpu *v);
 bool machine_rdmsr(struct vcpu *v);

@@ -283,7 +283,25 @@ u64 machine_send_ipi(struct vcpu *v, u64 icr)
 
 /* --- Instructions. --- */
 
-static bool leave(struct vcpu *v, u32 code, u64 info_1, u64 info_2, u32 length)
+u32 machine_interrupted_event(u32 type, u32 info)
+{
+	u32 vector = info & 0xff;
+
+	switch (type) {
+	case 0:
+		return EVENT_VALID | EVENT_TYPE_INTR | vector;
+	case 1:
+		return EVENT_VALID | EVENT_TYPE_NMI | VEC_NMI;
+	case 2:
+		vector &= 31;
+		return vector == VEC_NMI ? 0 : EVENT_VALID | EVENT_TYPE_EXCEPTION | (info & EVENT_ERROR_VALID) | vector;
+	case 3:
+		return EVENT_VALID | EVENT_TYPE_SOFT | vector;
+	}
+	return 0;
+}
+
+bool machine_leave(struct vcpu *v, u32 code, u64 info_1, u64 info_2, u32 length)
 {
 	struct vmcb_control *c = &VMCB(v)->c;
 
@@ -320,7 +338,7 @@ static bool end_interrupt(struct vcpu *v)
 	if (vector < 0)
 		return false;
 	if (*page_word(page, LAPIC_TMR, vector) & lapic_vector_bit(vector))
-		return leave(v, SVM_EXIT_AVIC_NOACCEL, AVIC_ACCESS_WRITE | LAPIC_EOI, vector, 0);
+		return machine_leave(v, SVM_EXIT_AVIC_NOACCEL, AVIC_ACCESS_WRITE | LAPIC_EOI, vector, 0);
 	clear_vector(page, LAPIC_ISR, vector);
 	return false;
 }
@@ -346,7 +364,7 @@ bool machine_wrmsr(struct vcpu *v)
 	bool exits = false;
 
 	if (machine_msr_intercepted(v, msr, true))
-		return leave(v, SVM_EXIT_MSR, 1, 0, 2);
+		return machine_leave(v, SVM_EXIT_MSR, 1, 0, 2);
 	check_x2avic(v);
 	retire(v, 2);
 	switch (msr) {
@@ -359,7 +377,7 @@ bool machine_wrmsr(struct vcpu *v)
 	case M_X2APIC_ICR:
 		value &= ~(u64)ICR_BUSY;
 		failed = machine_send_ipi(v, value);
-		exits = failed != IPI_COMPLETE && leave(v, SVM_EXIT_AVIC_INCOMPLETE_IPI, value, failed, 0);
+		exits = failed != IPI_COMPLETE && machine_leave(v, SVM_EXIT_AVIC_INCOMPLETE_IPI, value, failed, 0);
 		break;
 	default:
 		abort();	/* the engine passes no others */
@@ -374,7 +392,7 @@ bool machine_rdmsr(struct vcpu *v)
 	u32 msr = v->regs[R_CX];
 
 	if (machine_msr_intercepted(v, msr, false))
-		return leave(v, SVM_EXIT_MSR, 0, 0, 2);
+		return machine_leave(v, SVM_EXIT_MSR, 0, 0, 2);
 	check_x2avic(v);
 	retire(v, 2);
 	VMCB(v)->s.rax = *page_reg(page, (msr & 0xff) << 4);
@@ -388,7 +406,7 @@ bool machine_write_cr8(struct vcpu *v)
 	u32 cr8 = v->regs[R_DI] & V_TPR_FIELD;
 
 	if (c->intercepts[ICPT_CR] & ICPT_CR_WRITE(8))
-		return leave(v, SVM_EXIT_WRITE_CR8, 1ull << 63 | R_DI, 0, 4);
+		return machine_leave(v, SVM_EXIT_WRITE_CR8, 1ull << 63 | R_DI, 0, 4);
 	if (c->int_ctl & AVIC_BIT)
 		write_tpr(c, cr8 << 4);
 	else

@@ -124,6 +124,19 @@ static inline void whole_free(struct machine *m)
 	machine_clear_cpuid();
 }
 
+/* Exits for @reason that were dealt with at @outcome; the last one counts once the guest has been entered again. */
+static inline u64 whole_exits(struct vcpu *v, u32 reason, enum exeunt_outcome outcome)
+{
+	static struct exeunt_row rows[EXEUNT_MAX_ROWS];
+	u32 nr = stats_read_rows(v->stats, rows, EXEUNT_MAX_ROWS);
+	u64 count = 0;
+
+	for (u32 i = 0; i < nr; i++)
+		if (EXEUNT_KEY_REASON(rows[i].key) == reason && EXEUNT_KEY_OUTCOME(rows[i].key) == outcome)
+			count += rows[i].count;
+	return count;
+}
+
 /*
  * One entry into the guest, which does @guest and exits: what run.c does around it, without its
  * loop and without the exit's handler.

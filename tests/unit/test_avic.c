@@ -55,18 +55,9 @@ static u32 injected;			/* the last event that an entry brought with it */
 
 /* --- The guest. --- */
 
-static bool leave(struct vcpu *v, u32 code, u64 info_1, u64 info_2, u32 length)
-{
-	VMCB(v)->c.exit_code = code;
-	VMCB(v)->c.exit_info_1 = info_1;
-	VMCB(v)->c.exit_info_2 = info_2;
-	VMCB(v)->c.next_rip = vcpu_rip(v) + length;
-	return true;
-}
-
-static bool cpuid(struct vcpu *v) { return leave(v, SVM_EXIT_CPUID, 0, 0, 2); }
-static bool hlt(struct vcpu *v) { return leave(v, SVM_EXIT_HLT, 0, 0, 1); }
-static bool exit_by_itself(struct vcpu *v) { return leave(v, act->index, act->value, 0, 0); }
+static bool cpuid(struct vcpu *v) { return machine_leave(v, SVM_EXIT_CPUID, 0, 0, 2); }
+static bool hlt(struct vcpu *v) { return machine_leave(v, SVM_EXIT_HLT, 0, 0, 1); }
+static bool exit_by_itself(struct vcpu *v) { return machine_leave(v, act->index, act->value, 0, 0); }
 
 static bool wrmsr(struct vcpu *v)
 {
@@ -98,12 +89,12 @@ static bool call(struct vcpu *v)
 static bool interrupted(struct vcpu *v)
 {
 	VMCB(v)->c.exit_int_info = EVENT_VALID | EVENT_TYPE_INTR | taken[--nr_taken];
-	return leave(v, SVM_EXIT_INTR, 0, 0, 0);
+	return machine_leave(v, SVM_EXIT_INTR, 0, 0, 0);
 }
 
 static bool host_interrupt(struct vcpu *v)
 {
-	return leave(v, SVM_EXIT_INTR, 0, 0, 0);
+	return machine_leave(v, SVM_EXIT_INTR, 0, 0, 0);
 }
 
 #define WRMSR(index, value)	{ wrmsr, index, value }
@@ -147,7 +138,7 @@ static void play(struct vcpu *v)
 		take_interrupts(v);
 		act = &script[next_act];
 		if (next_act == MAX_ACTS || !act->fn) {
-			leave(v, 0x1234, 0, 0, 0);
+			machine_leave(v, 0x1234, 0, 0, 0);
 			return;
 		}
 		next_act++;
@@ -211,18 +202,6 @@ static bool bit_of(struct vcpu *v, u32 array, u8 vector)
 static u32 ctl(struct vcpu *v)
 {
 	return VMCB(v)->c.int_ctl & (AVIC_BIT | X2AVIC_BIT);
-}
-
-static u64 exits(struct vcpu *v, u32 reason, enum exeunt_outcome outcome)
-{
-	static struct exeunt_row rows[EXEUNT_MAX_ROWS];
-	u32 nr = stats_read_rows(v->stats, rows, EXEUNT_MAX_ROWS);
-	u64 count = 0;
-
-	for (u32 i = 0; i < nr; i++)
-		if (EXEUNT_KEY_REASON(rows[i].key) == reason && EXEUNT_KEY_OUTCOME(rows[i].key) == outcome)
-			count += rows[i].count;
-	return count;
 }
 
 /* --- What others do. --- */
@@ -921,8 +900,8 @@ static void incomplete_ipis_are_counted(void **state)
 	halt(other);
 	RUN(v, SEND(TO(1) | 0x51), SEND(TO(1) | 0x52), DO(cpuid));
 	RUN(v, SEND(ICR_TO(APIC_OTHERS) | 0x53), DO(cpuid));
-	assert_true(exits(v, SVM_EXIT_AVIC_INCOMPLETE_IPI, EXEUNT_FAST) >= 1);
-	assert_int_equal(exits(v, SVM_EXIT_AVIC_INCOMPLETE_IPI, EXEUNT_FAST) + exits(v, SVM_EXIT_AVIC_INCOMPLETE_IPI, EXEUNT_KERNEL), 3);
+	assert_true(whole_exits(v, SVM_EXIT_AVIC_INCOMPLETE_IPI, EXEUNT_FAST) >= 1);
+	assert_int_equal(whole_exits(v, SVM_EXIT_AVIC_INCOMPLETE_IPI, EXEUNT_FAST) + whole_exits(v, SVM_EXIT_AVIC_INCOMPLETE_IPI, EXEUNT_KERNEL), 3);
 	assert_int_equal(v->stats->ipi_one[APIC_FIXED][0][EXEUNT_TARGET_HALTED], 2);
 	assert_int_equal(v->stats->counters.ipis[APIC_FIXED][1][1], 1);
 }

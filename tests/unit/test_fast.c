@@ -163,19 +163,6 @@ static void run(void)
 	run(); \
 } while (0)
 
-/* Exits for @reason that were dealt with at @outcome; the last one counts once the guest has been entered again. */
-static u64 exits(u32 reason, enum exeunt_outcome outcome)
-{
-	static struct exeunt_row rows[EXEUNT_MAX_ROWS];
-	u32 nr = stats_read_rows(v->stats, rows, EXEUNT_MAX_ROWS);
-	u64 count = 0;
-
-	for (u32 i = 0; i < nr; i++)
-		if (EXEUNT_KEY_REASON(rows[i].key) == reason && EXEUNT_KEY_OUTCOME(rows[i].key) == outcome)
-			count += rows[i].count;
-	return count;
-}
-
 /* Without new rows of the accounting, which end the fast path for a moment. */
 static void quietly(void)
 {
@@ -189,10 +176,10 @@ static bool is_fast(struct act a)
 	u64 before = 0, after = 0;
 
 	for (u32 i = 0; i < ARRAY_SIZE(reasons); i++)
-		before += exits(reasons[i], EXEUNT_FAST);
+		before += whole_exits(v, reasons[i], EXEUNT_FAST);
 	RUN(a);
 	for (u32 i = 0; i < ARRAY_SIZE(reasons); i++)
-		after += exits(reasons[i], EXEUNT_FAST);
+		after += whole_exits(v, reasons[i], EXEUNT_FAST);
 	return after > before;
 }
 
@@ -348,7 +335,7 @@ static void eoi_that_the_vmms_ioapic_wants_is_left_to_the_kernel(void **state)
 	assert_int_equal(vcpu_run(v), 0);
 	assert_int_equal(v->run->exit_reason, KVM_EXIT_IOAPIC_EOI);
 	assert_int_equal(v->run->eoi.vector, 0x61);
-	assert_int_equal(exits(SVM_EXIT_MSR, EXEUNT_FAST), 0);
+	assert_int_equal(whole_exits(v, SVM_EXIT_MSR, EXEUNT_FAST), 0);
 	assert_false(in_isr(v, 0x61));
 }
 
@@ -470,7 +457,7 @@ static void x2apic_registers_are_not_there_in_xapic_mode(void **state)
 static void halt_is_fast_with_an_interrupt_that_can_be_taken(void **state)
 {
 	RUN(SELF(VECTOR), DO(hlt), TAKE(VECTOR));
-	assert_int_equal(exits(SVM_EXIT_HLT, EXEUNT_FAST), 1);
+	assert_int_equal(whole_exits(v, SVM_EXIT_HLT, EXEUNT_FAST), 1);
 	assert_int_equal(machine_of(v)->blocks, 0);
 	assert_int_equal(v->mp_state, KVM_MP_STATE_RUNNABLE);
 }
@@ -528,8 +515,8 @@ static void exit_that_interrupted_an_event_is_not_fast(void **state)
 {
 	RUN(DO(interrupted), DO(expect_interrupted), DO(cpuid));
 	/* Nor was the one after the entry that delivered it. */
-	assert_int_equal(exits(SVM_EXIT_CPUID, EXEUNT_FAST), 1);
-	assert_int_equal(exits(SVM_EXIT_CPUID, EXEUNT_KERNEL), 2);
+	assert_int_equal(whole_exits(v, SVM_EXIT_CPUID, EXEUNT_FAST), 1);
+	assert_int_equal(whole_exits(v, SVM_EXIT_CPUID, EXEUNT_KERNEL), 2);
 }
 
 static void nothing_is_fast_without_the_next_rip(void **state)
@@ -759,9 +746,9 @@ static void exit_after_which_the_vmm_was_needed_is_the_vmms(void **state)
 	others = NULL;
 	machine_signal = false;
 	RUN(DO(host_interrupt));
-	assert_int_equal(exits(SVM_EXIT_CPUID, EXEUNT_USER), 1);
-	assert_int_equal(exits(SVM_EXIT_CPUID, EXEUNT_FAST), 0);
-	assert_int_equal(exits(SVM_EXIT_CPUID, EXEUNT_OUTCOMES), 0);
+	assert_int_equal(whole_exits(v, SVM_EXIT_CPUID, EXEUNT_USER), 1);
+	assert_int_equal(whole_exits(v, SVM_EXIT_CPUID, EXEUNT_FAST), 0);
+	assert_int_equal(whole_exits(v, SVM_EXIT_CPUID, EXEUNT_OUTCOMES), 0);
 }
 
 /* --- TPR. --- */

@@ -10,8 +10,8 @@
  *
  * The CPU finds the targets of an IPI in the physical APIC ID table. An entry there is valid while the vCPU's APIC takes interrupts, AVIC or
  * not: what the CPU then cannot do is an exit of the sender, in which nothing is forgotten. IsRunning is set at an entry with AVIC_FULL, and
- * cleared when the thread leaves the CPU, is about to sleep, or has changed what says whether the entry is valid; not by exits. Whoever clears it looks at IRR after that, and who sends sets IRR before it reads it, so that
- * either of them sees the other's.
+ * cleared when the thread leaves the CPU, is about to sleep, or has changed what says whether the entry is valid; not by exits. Whoever
+ * clears it looks at IRR after that, and who sends sets IRR before it reads it, so that either of them sees the other's.
  */
 #include "x86/lapic_inline.h"
 #include "x86/svm/svm.h"

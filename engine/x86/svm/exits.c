@@ -476,10 +476,10 @@ static noinline int handle_incomplete_ipi(struct vcpu *v)
 	if (v->hw.avic != AVIC_FULL)
 		return handle_unknown(v);
 	host_trace_avic_incomplete_ipi(v, icr >> 32, (u32)icr, info >> 32, (u32)info);
-	if (info >> 32 == AVIC_IPI_NOT_RUNNING)
-		lapic_icr_sent(v, icr);
-	else
+	if (info >> 32 != AVIC_IPI_NOT_RUNNING)
 		lapic_icr_write(v, icr);
+	else if (!lapic_icr_sent_one(v, icr))
+		lapic_icr_sent(v, icr);
 	return RESUME;
 }
 
