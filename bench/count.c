@@ -12,33 +12,19 @@
  * same before in the section, a line for each of HOST's instructions: address, bytes, how often. The first instruction of a
  * window is counted, its last is not. For machines with one processor.
  */
-#include <inttypes.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <qemu-plugin.h>
+#include "plugin.h"
 
 #define MAX_INSNS	(1u << 24)	/* translated in the whole run, those translated again counted again */
 #define MAX_SECTIONS	256
 #define MAX_SUMS	4096
-#define MAX_BYTES	15
-
-struct insn {
-	uint64_t address;
-	unsigned char bytes[MAX_BYTES];
-	unsigned char size;
-};
 
 struct window {
 	uint64_t begin, end;
 };
 
-QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
-
 static uint64_t section_mark;
-static struct window guest;
+static struct range guest;
 static struct window windows[MAX_SECTIONS];
 static unsigned int nr_windows;
 static FILE *out;
@@ -77,17 +63,15 @@ static bool seen(uint64_t sum)
 	return false;
 }
 
-static void write_insn(const struct insn *insn, uint64_t count)
+static void write_count(const struct insn *insn, uint64_t count)
 {
-	fprintf(out, "%" PRIx64 " ", insn->address);
-	for (unsigned int b = 0; b < insn->size; b++)
-		fprintf(out, "%02x", insn->bytes[b]);
+	write_insn(out, insn);
 	fprintf(out, " %" PRIu64 "\n", count);
 }
 
 static bool is_guest(const struct insn *insn)
 {
-	return insn->address >= guest.begin && insn->address < guest.end;
+	return insn->address >= guest.low && insn->address < guest.high;
 }
 
 static void write_window(void)
@@ -105,7 +89,7 @@ static void write_window(void)
 		return;
 	for (size_t i = 0; i < nr_insns; i++) {
 		if (count_of(i) && !is_guest(&insns[i]))
-			write_insn(&insns[i], count_of(i));
+			write_count(&insns[i], count_of(i));
 	}
 	fflush(out);
 }
@@ -156,14 +140,11 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	(void)id;
 	for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
 		struct qemu_plugin_insn *source = qemu_plugin_tb_get_insn(tb, i);
-		size_t size = qemu_plugin_insn_size(source);
 		struct insn *insn = &insns[nr_insns];
 
 		if (nr_insns == MAX_INSNS)
 			abort();
-		insn->address = qemu_plugin_insn_vaddr(source);
-		insn->size = size < MAX_BYTES ? size : MAX_BYTES;
-		memcpy(insn->bytes, qemu_plugin_insn_data(source), insn->size);
+		keep_insn(insn, source);
 		if (is_mark(insn->address))
 			qemu_plugin_register_vcpu_insn_exec_cb(source, reach, QEMU_PLUGIN_CB_NO_REGS, insn);
 		qemu_plugin_register_vcpu_insn_exec_inline(source, QEMU_PLUGIN_INLINE_ADD_U64, &executed[nr_insns], 1);
@@ -171,24 +152,13 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	}
 }
 
-/* What comes after it; NULL if it is none. */
-static const char *read_window(const char *text, struct window *window)
-{
-	char *end;
-
-	window->begin = strtoull(text, &end, 0);
-	if (*end != ':')
-		return NULL;
-	window->end = strtoull(end + 1, &end, 0);
-	return end;
-}
-
 static bool read_windows(const char *text)
 {
 	do {
 		if (nr_windows == MAX_SECTIONS)
 			return false;
-		text = read_window(text, &windows[nr_windows++]);
+		text = read_pair(text, &windows[nr_windows].begin, &windows[nr_windows].end);
+		nr_windows++;
 	} while (text && *text++ == '/');
 	return text && !text[-1];
 }
@@ -200,7 +170,7 @@ static bool read_argument(const char *name, const char *value)
 	else if (!strcmp(name, "windows"))
 		return read_windows(value);
 	else if (!strcmp(name, "guest"))
-		return read_window(value, &guest);
+		return read_range(value, &guest);
 	else if (!strcmp(name, "out"))
 		out = fopen(value, "w");
 	else
@@ -211,16 +181,9 @@ static bool read_argument(const char *name, const char *value)
 QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
 {
 	(void)info;
-	for (int i = 0; i < argc; i++) {
-		char *value = strchr(argv[i], '=');
-
-		if (!value)
-			return -1;
-		*value++ = '\0';
-		if (!read_argument(argv[i], value))
-			return -1;
-	}
-	if (!section_mark || !nr_windows || !guest.end || !out)
+	if (!read_arguments(argc, argv, read_argument))
+		return -1;
+	if (!section_mark || !nr_windows || !guest.high || !out)
 		return -1;
 	insns = reserve(MAX_INSNS * sizeof(*insns));
 	executed = reserve(MAX_INSNS * sizeof(*executed));

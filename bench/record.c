@@ -7,22 +7,9 @@
  * Arguments: after=ADDRESS (nothing is recorded before that was executed), from=ADDRESS, to=ADDRESS (not recorded),
  * out=FILE. FILE gets one line per instruction: address, bytes. For machines with one processor.
  */
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <qemu-plugin.h>
+#include "plugin.h"
 
 #define MAX_RECORDED	(1u << 23)
-#define MAX_BYTES	15
-
-struct insn {
-	uint64_t address;
-	unsigned char bytes[MAX_BYTES];
-	unsigned char size;
-};
-
-QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
 static uint64_t after, from, to;
 static const char *out;
@@ -39,9 +26,7 @@ static void write_out(void)
 		return;
 	}
 	for (unsigned int i = 0; i < count; i++) {
-		fprintf(file, "%" PRIx64 " ", recorded[i]->address);
-		for (unsigned int b = 0; b < recorded[i]->size; b++)
-			fprintf(file, "%02x", recorded[i]->bytes[b]);
+		write_insn(file, recorded[i]);
 		fputc('\n', file);
 	}
 	fclose(file);
@@ -74,35 +59,36 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	(void)id;
 	for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
 		struct qemu_plugin_insn *source = qemu_plugin_tb_get_insn(tb, i);
-		size_t size = qemu_plugin_insn_size(source);
 		struct insn *insn = malloc(sizeof(*insn));
 
 		if (!insn)
 			abort();
-		insn->address = qemu_plugin_insn_vaddr(source);
-		insn->size = size < MAX_BYTES ? size : MAX_BYTES;
-		memcpy(insn->bytes, qemu_plugin_insn_data(source), insn->size);
+		keep_insn(insn, source);
 		qemu_plugin_register_vcpu_insn_exec_cb(source, executed,
 						       QEMU_PLUGIN_CB_NO_REGS, insn);
 	}
 }
 
-QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info,
-					   int argc, char **argv)
+static bool read_argument(const char *name, const char *value)
+{
+	if (!strcmp(name, "after"))
+		after = strtoull(value, NULL, 0);
+	else if (!strcmp(name, "from"))
+		from = strtoull(value, NULL, 0);
+	else if (!strcmp(name, "to"))
+		to = strtoull(value, NULL, 0);
+	else if (!strcmp(name, "out"))
+		out = strdup(value);
+	else
+		return false;
+	return true;
+}
+
+QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
 {
 	(void)info;
-	for (int i = 0; i < argc; i++) {
-		if (!strncmp(argv[i], "after=", 6))
-			after = strtoull(argv[i] + 6, NULL, 0);
-		else if (!strncmp(argv[i], "from=", 5))
-			from = strtoull(argv[i] + 5, NULL, 0);
-		else if (!strncmp(argv[i], "to=", 3))
-			to = strtoull(argv[i] + 3, NULL, 0);
-		else if (!strncmp(argv[i], "out=", 4))
-			out = strdup(argv[i] + 4);
-		else
-			return -1;
-	}
+	if (!read_arguments(argc, argv, read_argument))
+		return -1;
 	recorded = calloc(MAX_RECORDED, sizeof(*recorded));
 	if (!after || !from || !to || !out || !recorded)
 		return -1;

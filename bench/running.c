@@ -15,30 +15,18 @@
  * The two take turns, so that it does not matter when this machine's scheduler lets them run: the receiver stands still in its
  * loop until the sender has sent, and the sender thereafter, until the receiver is in its loop again.
  */
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <qemu-plugin.h>
+#include "plugin.h"
 
 #define NR_PROCESSORS	2
 #define MAX_TRACED	(1u << 16)	/* if there are more they are not written out */
 #define MAX_SUMS	4096
-#define MAX_BYTES	15
 #define PATIENCE_NS	1000000		/* in which it may be needed for something else */
 
 /* Of the sender, and of the receiver: where the interrupt finds it, and what it does then. */
 enum mark { SEND, SENT, LOOP, HANDLER, NR_MARKS };
-
-struct insn {
-	uint64_t address;
-	unsigned char bytes[MAX_BYTES];
-	unsigned char size;
-};
 
 /* Its own thread writes it, the other's looks whether it is looping. */
 struct processor {
@@ -48,12 +36,11 @@ struct processor {
 	const struct insn *trace[MAX_TRACED];
 } __attribute__((aligned(64)));
 
-QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
-
 static const char *const names[NR_MARKS] = { [SEND] = "send", [SENT] = "sent", [LOOP] = "loop", [HANDLER] = "handler" };
 static const enum mark before[NR_MARKS] = { [SEND] = NR_MARKS, [SENT] = SEND, [LOOP] = HANDLER, [HANDLER] = LOOP };
 static uint64_t marks[NR_MARKS];
-static uint64_t after, low, high, tick;
+static uint64_t after, tick;
+static struct range guest;
 static struct processor processors[NR_PROCESSORS];
 static atomic_bool begun;
 /* Of what follows; so lines are in the order in which marks are reached. */
@@ -86,9 +73,7 @@ static void write_trace(const struct processor *processor, uint64_t n)
 	for (uint64_t i = 0; i < n; i++) {
 		const struct insn *insn = processor->trace[i];
 
-		fprintf(out, "%" PRIx64 " ", insn->address);
-		for (unsigned int b = 0; b < insn->size; b++)
-			fprintf(out, "%02x", insn->bytes[b]);
+		write_insn(out, insn);
 		fputc('\n', out);
 	}
 }
@@ -179,7 +164,7 @@ static bool is_mark(uint64_t address)
 
 static qemu_plugin_vcpu_udata_cb_t executed(uint64_t address)
 {
-	if (address >= low && address < high)
+	if (address >= guest.low && address < guest.high)
 		return is_mark(address) ? executed_guest : NULL;
 	return address == tick ? executed_tick : executed_host;
 }
@@ -190,7 +175,6 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
 		struct qemu_plugin_insn *source = qemu_plugin_tb_get_insn(tb, i);
 		uint64_t address = qemu_plugin_insn_vaddr(source);
-		size_t size = qemu_plugin_insn_size(source);
 		qemu_plugin_vcpu_udata_cb_t callback = executed(address);
 		struct insn *insn;
 
@@ -199,22 +183,9 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		insn = malloc(sizeof(*insn));
 		if (!insn)
 			abort();
-		insn->address = address;
-		insn->size = size < MAX_BYTES ? size : MAX_BYTES;
-		memcpy(insn->bytes, qemu_plugin_insn_data(source), insn->size);
+		keep_insn(insn, source);
 		qemu_plugin_register_vcpu_insn_exec_cb(source, callback, QEMU_PLUGIN_CB_NO_REGS, insn);
 	}
-}
-
-static bool read_range(const char *text)
-{
-	char *end;
-
-	low = strtoull(text, &end, 0);
-	if (*end != ':')
-		return false;
-	high = strtoull(end + 1, NULL, 0);
-	return low < high;
 }
 
 static bool read_mark(const char *name, const char *value)
@@ -231,7 +202,7 @@ static bool read_mark(const char *name, const char *value)
 static bool read_argument(const char *name, const char *value)
 {
 	if (!strcmp(name, "guest"))
-		return read_range(value);
+		return read_range(value, &guest);
 	if (!strcmp(name, "after"))
 		after = strtoull(value, NULL, 0);
 	else if (!strcmp(name, "tick"))
@@ -247,20 +218,13 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_
 {
 	if (info->system.max_vcpus != NR_PROCESSORS)
 		return -1;
-	for (int i = 0; i < argc; i++) {
-		char *value = strchr(argv[i], '=');
-
-		if (!value)
-			return -1;
-		*value++ = '\0';
-		if (!read_argument(argv[i], value))
-			return -1;
-	}
+	if (!read_arguments(argc, argv, read_argument))
+		return -1;
 	for (enum mark mark = 0; mark < NR_MARKS; mark++) {
 		if (!marks[mark])
 			return -1;
 	}
-	if (!after || !high || !tick || !out)
+	if (!after || !guest.high || !tick || !out)
 		return -1;
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 	return 0;
