@@ -11,7 +11,7 @@
 #include "run.h"
 #include "fast.h"		/* svm/ or vmx/, by include path */
 
-bool vcpu_wants_to_run(struct vcpu *v)
+bool vcpu_end_wait(struct vcpu *v)
 {
 	if (__atomic_load_n(&v->requests, __ATOMIC_ACQUIRE) & (1ull << REQ_TRIPLE_FAULT | 1ull << REQ_IOAPIC_EOI))
 		return true;
@@ -70,7 +70,7 @@ static int wait_until_runnable(struct vcpu *v)
 	}
 	/* The last look found something else, or was before a signal. */
 	if (unlikely(v->mp_state == KVM_MP_STATE_HALTED))
-		vcpu_wants_to_run(v);
+		vcpu_end_wait(v);
 	if (host_signal_pending()) {
 		v->run->exit_reason = KVM_EXIT_INTR;
 		return -EINTR;

@@ -23,9 +23,9 @@ void vcpu_start_at(struct vcpu *v, u8 vector);
 int vcpu_run(struct vcpu *v);
 
 /*
- * A halted or waiting vCPU has a reason to go on; one that is halted, and the reason an event, is runnable from then on. vCPU thread; called
- * by host_block around its sleep.
+ * Ends the wait of a halted or waiting vCPU, if there is what it waits for: true then. One that is halted, and waits for an event, is
+ * runnable from then on; what else ends a wait is a request, which vcpu_run() serves. vCPU thread; called by host_block around its sleep.
  */
-bool vcpu_wants_to_run(struct vcpu *v);
+bool vcpu_end_wait(struct vcpu *v);
 
 #endif

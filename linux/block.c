@@ -70,7 +70,7 @@ static bool poll(struct host_vcpu *hv, u64 *time)
 	if (end == start)
 		return false;
 	do {
-		won = vcpu_wants_to_run(&hv->v);
+		won = vcpu_end_wait(&hv->v);
 		if (!won)
 			cpu_relax();
 		now = host_now_ns();
@@ -121,7 +121,7 @@ static bool sleep(struct host_vcpu *hv, u64 *time)
 	atomic64_set(&hv->woken_ns, 0);
 	for (;;) {
 		prepare_to_swait_exclusive(&hv->wait, &wait, TASK_INTERRUPTIBLE);
-		work = vcpu_wants_to_run(&hv->v);
+		work = vcpu_end_wait(&hv->v);
 		if (work || signal_pending(current))
 			break;
 		/* Who woke it before this look did so for nothing, or it would have found something. Later ones stay noted. */
@@ -130,7 +130,7 @@ static bool sleep(struct host_vcpu *hv, u64 *time)
 		schedule();
 		noted = atomic64_read(&hv->woken_ns);
 		/* Woken for a reason, mostly: then there is no need to queue again. */
-		work = vcpu_wants_to_run(&hv->v);
+		work = vcpu_end_wait(&hv->v);
 		if (work)
 			break;
 	}

@@ -163,7 +163,7 @@ enum exeunt_target host_kick(struct vcpu *v);
 enum exeunt_target host_post(struct vcpu *v);
 /* Its thread is on a CPU, in KVM_RUN or another call. Any context; true only for this moment. */
 bool host_vcpu_on_cpu(const struct vcpu *v);
-/* Waits until vcpu_wants_to_run(v) (run.h) or a signal. vCPU thread. */
+/* Waits until vcpu_end_wait(v) (run.h) or a signal. vCPU thread. */
 void host_block(struct vcpu *v);
 /* In the middle of long work: others may run. May sleep. */
 static inline void host_resched(void) { cond_resched(); }

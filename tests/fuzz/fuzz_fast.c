@@ -459,7 +459,7 @@ static void blocked(struct vcpu *v)
 	struct lapic_timer *t = &v->apic.timer;
 	const struct step *s;
 
-	while (!vcpu_wants_to_run(v) && !machine_signal) {
+	while (!vcpu_end_wait(v) && !machine_signal) {
 		lapic_timer_tighten(v);
 		vendor_leave_cpu(v);
 		CHECK(t->tscdeadline || t->expires_ns || t->pending || !machine_of(v)->timer_deadline);

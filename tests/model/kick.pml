@@ -491,8 +491,8 @@ inline handle_exit()
 #define init_wanted()
 #endif
 
-/* run.c: vcpu_wants_to_run(), event.c: event_deliverable() */
-inline wants_to_run()
+/* run.c: vcpu_end_wait(), event.c: event_deliverable() */
+inline end_wait()
 {
 	nmi_wanted()
 	init_wanted()
@@ -720,16 +720,16 @@ leave:	/* enter_once(): the entry is called off. */
 
 block:	/* run.c: wait_until_runnable(), block.c: poll() */
 	if
-	:: true -> wants_to_run(); if :: wanted -> goto woken :: else fi
+	:: true -> end_wait(); if :: wanted -> goto woken :: else fi
 	:: true
 	fi;
 sleep:	/* block.c: sleep() */
 #ifdef SLEEP_CHECK_BEFORE_QUEUE
-	wants_to_run();
+	end_wait();
 	prepare_to_swait();
 #else
 	prepare_to_swait();
-	wants_to_run();
+	end_wait();
 #endif
 	if
 	:: !wanted ->
@@ -741,7 +741,7 @@ end_asleep:	/* schedule() */
 	finish_swait();
 woken:
 	serve_requests()
-	wants_to_run();
+	end_wait();
 	if
 	:: wanted -> halted = 0; wanted = 0; request_self()
 	:: else

@@ -756,7 +756,7 @@ static void halted_target_is_posted(void **state)
 	assert_int_equal(machine_of(other)->posts, 1);
 	assert_int_equal(machine_of(other)->kicks, kicks);
 	assert_int_equal(other->requests, 0);
-	assert_true(vcpu_wants_to_run(other));
+	assert_true(vcpu_end_wait(other));
 	assert_int_equal(v->stats->ipi_one[APIC_FIXED][0][EXEUNT_TARGET_HALTED], 1);
 	machine_blocked = NULL;
 	enter(other);
@@ -920,7 +920,7 @@ static void xapic_mode_target_that_the_cpu_found_by_its_id_is_woken(void **state
 	halt(other);
 	halt(third);
 	RUN(v, SEND(TO(2) | ICR_LOGICAL | VECTOR), DO(cpuid));
-	assert_true(in_irr(other, VECTOR) && vcpu_wants_to_run(other));
+	assert_true(in_irr(other, VECTOR) && vcpu_end_wait(other));
 	assert_int_equal(machine_of(other)->posts, 1);
 	assert_int_equal(machine_of(third)->posts, 0);
 }
@@ -1097,7 +1097,7 @@ static void quiet_arrival(void)
 
 static void may_not_sleep(struct vcpu *v)
 {
-	assert_true(vcpu_wants_to_run(v));
+	assert_true(vcpu_end_wait(v));
 }
 
 static void halt_with_what_only_the_cpu_has_noted_does_not_sleep(void **state)
@@ -1121,7 +1121,7 @@ static void halt_sleeps_while_the_cpu_has_the_like_in_service(void **state)
 	run_until(v, KVM_EXIT_INTR);
 	assert_taken(0x5f);
 	assert_int_equal(v->mp_state, KVM_MP_STATE_HALTED);
-	assert_false(vcpu_wants_to_run(v));
+	assert_false(vcpu_end_wait(v));
 	machine_signal = false;
 	machine_mechanisms &= ~EXEUNT_FAST_PATH;
 	v->mp_state = KVM_MP_STATE_RUNNABLE;
@@ -1137,18 +1137,18 @@ static void halt_sleeps_while_the_cpu_has_the_like_in_service(void **state)
 static void wakes_by_message(struct vcpu *v)
 {
 	vendor_leave_cpu(v);
-	assert_false(vcpu_wants_to_run(v));
+	assert_false(vcpu_end_wait(v));
 	arrives(v, VECTOR);
-	assert_true(vcpu_wants_to_run(v));
+	assert_true(vcpu_end_wait(v));
 }
 
 static void wakes_by_ipi_of_a_cpu(struct vcpu *v)
 {
 	vendor_leave_cpu(v);
-	assert_false(vcpu_wants_to_run(v));
+	assert_false(vcpu_end_wait(v));
 	assert_int_equal(machine_send_ipi(other, VECTOR), (u64)AVIC_IPI_NOT_RUNNING << 32);
 	lapic_icr_sent(other, VECTOR);
-	assert_true(vcpu_wants_to_run(v));
+	assert_true(vcpu_end_wait(v));
 }
 
 static void halted_vcpu_is_woken(void **state)

@@ -447,20 +447,20 @@ static void test_signal_wakes_a_halted_vcpu_and_it_stays_halted(void **state)
 
 static void test_what_wakes_a_vcpu(void **state)
 {
-	assert_true(vcpu_wants_to_run(v));
+	assert_true(vcpu_end_wait(v));
 	v->requests = 0;
 	v->mp_state = KVM_MP_STATE_HALTED;
-	assert_false(vcpu_wants_to_run(v));
+	assert_false(vcpu_end_wait(v));
 	irq(v);
-	assert_true(vcpu_wants_to_run(v));
+	assert_true(vcpu_end_wait(v));
 	v->requests = 0;
 	v->mp_state = KVM_MP_STATE_INIT_RECEIVED;
-	assert_false(vcpu_wants_to_run(v));
+	assert_false(vcpu_end_wait(v));
 	vcpu_request(v, REQ_TRIPLE_FAULT);
-	assert_true(vcpu_wants_to_run(v));
+	assert_true(vcpu_end_wait(v));
 	v->requests = 0;
 	vcpu_request(v, REQ_IOAPIC_EOI);
-	assert_true(vcpu_wants_to_run(v));
+	assert_true(vcpu_end_wait(v));
 }
 
 /* --- Start-up. --- */
