@@ -123,6 +123,13 @@ static __always_inline bool may_enter_again(struct vcpu *v)
 	return !host_work_pending();
 }
 
+/* Counts the exit before the entry that comes now. */
+static __always_inline void count_exit(struct vcpu *v)
+{
+	if (unlikely(!stats_enter(v->stats)))
+		vcpu_request(v, REQ_STATS);
+}
+
 /* The guest, and those of its exits that need no more than the fast path. True: so did the last one, its handler has run. */
 static __always_inline bool run_guest(struct vcpu *v)
 {
@@ -130,7 +137,7 @@ static __always_inline bool run_guest(struct vcpu *v)
 	if (unlikely(v->apic.timer.early_tsc))
 		lapic_timer_wait(v);
 	host_trace_entry(v);
-	stats_enter(v, v->stats);
+	count_exit(v);
 	vendor_enter(v);
 	for (;;) {
 		if (!vendor_inner_handled(v)) {
@@ -143,7 +150,7 @@ static __always_inline bool run_guest(struct vcpu *v)
 		if (!v->rounds || !may_enter_again(v))
 			return true;
 		host_trace_entry(v);
-		stats_enter(v, v->stats);
+		count_exit(v);
 		vendor_enter_again(v);
 	}
 }

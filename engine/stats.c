@@ -3,7 +3,7 @@
  * The rows of the accounting: where they are, where they come from, and how they are read while they change. Owns struct vcpu_stats but
  * for its counters, which belong to whoever sees the event.
  */
-#include "x86/vcpu.h"
+#include "stats.h"
 
 void stats_refill(struct vcpu_stats *s)
 {
@@ -151,14 +151,13 @@ static u32 far_bucket(u64 *cycles)
 }
 
 /* An exit that is rare, of whatever kind: its row is new, or young, or not in its place, or the time is out of range. */
-void stats_count_rare(struct vcpu *v, u64 cycles)
+bool stats_count_rare(struct vcpu_stats *s, u64 cycles)
 {
-	struct vcpu_stats *s = v->stats;
 	struct stats_row *r;
 	u32 bucket;
 
 	if (s->since == STATS_NEVER)
-		return;
+		return true;
 	bucket = cycles >> STATS_HIST_BITS ? far_bucket(&cycles) : stats_bucket(cycles);
 	r = find(s, s->key);
 	stats_begin_change(r);
@@ -168,8 +167,7 @@ void stats_count_rare(struct vcpu *v, u64 cycles)
 	else
 		add_early(s, r, bucket);
 	stats_end_change(r);
-	if (s->nr_spare_rows < STATS_SPARES || s->nr_spare_hists < STATS_SPARES)
-		vcpu_request(v, REQ_STATS);
+	return s->nr_spare_rows == STATS_SPARES && s->nr_spare_hists == STATS_SPARES;
 }
 
 void stats_read_counters(const struct vcpu_stats *s, struct exeunt_counters *c)

@@ -68,8 +68,8 @@ void stats_destroy(struct vcpu_stats *s);
 /* Allocates the spare rows that new kinds of exits took (REQ_STATS). vCPU thread, may sleep. */
 void stats_refill(struct vcpu_stats *s);
 
-/* Counts an exit that is not the common case of stats_enter(); may set REQ_STATS. vCPU thread, interrupts off. */
-void stats_count_rare(struct vcpu *v, u64 cycles);
+/* Counts an exit that is not the common case of stats_enter(). False: it took spare rows. vCPU thread, interrupts off. */
+bool stats_count_rare(struct vcpu_stats *s, u64 cycles);
 
 /* Copies up to @room rows, each consistent in itself. The number of rows that there are. Any thread, while @s lives. */
 u32 stats_read_rows(const struct vcpu_stats *s, struct exeunt_row *rows, u32 room);
@@ -137,16 +137,15 @@ static __always_inline bool stats_count(struct vcpu_stats *s, u64 cycles)
 	return true;
 }
 
-/* The guest is about to be entered: counts the exit before, if there was one. vCPU thread, interrupts off. */
-static __always_inline void stats_enter(struct vcpu *v, struct vcpu_stats *s)
+/* The guest is about to be entered: counts the exit before, if there was one. False: stats_refill() is due. vCPU thread, interrupts off. */
+static __always_inline bool stats_enter(struct vcpu_stats *s)
 {
 	u64 cycles;
 
 	if (!host_accounting())
-		return;
+		return true;
 	cycles = host_tsc() - s->since;
-	if (unlikely(!stats_count(s, cycles)))
-		stats_count_rare(v, cycles);
+	return likely(stats_count(s, cycles)) || stats_count_rare(s, cycles);
 }
 
 /* The guest was left for @reason. Interrupts off. */

@@ -220,7 +220,8 @@ static void count(struct vcpu *v, u64 key, u64 cycles)
 {
 	v->stats->key = key;
 	v->stats->since = host_tsc() - cycles;
-	stats_enter(v, v->stats);
+	if (!stats_enter(v->stats))
+		vcpu_request(v, REQ_STATS);
 }
 
 /* The same with memory to be had before. */
