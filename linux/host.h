@@ -59,7 +59,7 @@ struct host_cpu_state {
 	void *vmsave_page;
 	unsigned long rcu_told;	/* jiffies when RCU was last told that a guest runs here */
 	struct asid_cpu *asids;
-	struct vcpu *last;	/* whose branch predictions may be in the CPU: IBPB when another VM's vCPU is loaded */
+	struct vcpu *last;	/* whose branch predictions may be in the CPU: IBPB when another vCPU is loaded */
 };
 DECLARE_PER_CPU(struct host_cpu_state, host_cpu_state);
 

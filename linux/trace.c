@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Defines the trace points that trace.h declares.
+ * Defines the trace points that trace.h declares. Owns the key that says whether the fast path is traced.
  */
 #include <linux/types.h>
 #include <linux/minmax.h>

@@ -40,8 +40,8 @@ static const struct argp_option option_list[] = {
 	{ "format", OPTION_FORMAT, "FORMAT", 0, "openmetrics (default on standard output) or prometheus, the older one (default with -o); "
 	  "over HTTP, clients choose", 3 },
 	{ "per-vm", OPTION_PER_VM, NULL, 0, "Add up the vCPUs of a virtual machine: no label vcpu", 3 },
-	{ "max-series", OPTION_MAX_SERIES, "N", 0, "Series that an open-ended label (MSR, port, vector ...) may make of a vCPU's metric, "
-	  "besides \"other\" (default 32)", 3 },
+	{ "max-series", OPTION_MAX_SERIES, "N", 0, "Values of an open-ended label (MSR, port, vector ...) that have series of their own, "
+	  "in each VM; the rest is \"other\" (default 32)", 3 },
 	{ "keep-ended", OPTION_KEEP_ENDED, "SECONDS", 0, "How long a virtual machine that has ended is still shown (default 300)", 3 },
 	{ 0 }
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the fast path does about MSRs, CPUID and hypercalls: the frequent ones, in their simple case. Whatever is not simple, #GP too, is
+ * What the fast path does about MSRs, IPIs, CPUID, hypercalls and HLT: the frequent ones, in their simple case. Whatever is not simple, #GP too, is
  * refused before anything has changed, and the ordinary handlers do it, which are right for all. Each function answers whether the
  * instruction is done. vCPU thread, interrupts off.
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The x86 virtual CPU: the structure that the run loop, the handlers and the host share. Each member structure belongs
- * to the file whose header declares it, and only that file writes it.
+ * to the file whose header declares it; what others write of it is little (docs/architecture.md, Who owns what).
  */
 #ifndef EXEUNT_X86_VCPU_H
 #define EXEUNT_X86_VCPU_H

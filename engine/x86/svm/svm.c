@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * AMD SVM: a vCPU's VMCB from creation to entry and back (APM vol. 2, chapter 15). Owns struct vendor_vcpu and what the VMCB's
- * control area says; exits.c has the exit handlers.
+ * control area says, but for AVIC's part (avic.c) and the inner loop's (fast.h, inner.c); exits.c has the exit handlers.
  */
 #include "x86/svm/svm.h"
 #include "x86/svm/switch_offsets.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Between the SVM files: the world switch, what svm.c tells exits.c.
+ * Between the SVM files: the world switch and its inner loop, AVIC, what svm.c tells the others.
  */
 #ifndef EXEUNT_SVM_H
 #define EXEUNT_SVM_H
