@@ -270,10 +270,7 @@ void vcpu_reset(struct vcpu *v, bool init)
 		msr_reset(v);
 		pv_reset(v);
 	}
-	if (v->apic.present)
-		lapic_reset(v, init);
-	else
-		lapic_set_cr8(v, 0);
+	lapic_reset(v, init);
 	vcpu_request(v, REQ_EVENT);
 	vcpu_request(v, REQ_TLB_FLUSH);
 }

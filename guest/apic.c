@@ -1015,6 +1015,15 @@ static void test_extint(void)
 	cli();
 	report(seen[0].count[0x91] == 1, "%s: external interrupt through the window", mode);
 	report(mon_exits(7) == windows + 1, "%s: one exit for the interrupt window", mode);
+	apic_write(APIC_TPR, 0xa0);
+	mon_call(MON_EXTINT, 0x92, 0, 0, 0, 0);
+	sti();
+	asm volatile("nop; nop");
+	inb(MON_PORT_ECHO);
+	inb(MON_PORT_ECHO);
+	cli();
+	report(seen[0].count[0x92] == 1, "%s: external interrupt whatever the TPR", mode);
+	apic_write(APIC_TPR, 0);
 	apic_write(APIC_LVT_LINT0, APIC_MASKED);
 }
 

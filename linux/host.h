@@ -270,7 +270,12 @@ static inline void host_yield(void) { yield(); }
 u64 host_spec_ctrl_bits(void);
 /* The CPU switches SPEC_CTRL by itself, from and to the VMCB. */
 static inline bool host_cpu_switches_spec_ctrl(void) { return boot_cpu_has(X86_FEATURE_V_SPEC_CTRL); }
-static inline void host_branch_barrier(void) { indirect_branch_prediction_barrier(); }
+/* For a guest that asks for it, whatever the host itself does against Spectre. */
+static inline void host_branch_barrier(void)
+{
+	if (boot_cpu_has(X86_FEATURE_IBPB))
+		wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+}
 /* The guest wrote TSC_AUX: the CPU has it while the vCPU is loaded. vCPU thread. */
 void host_tsc_aux_changed(struct vcpu *v);
 /* All vCPUs of @vm drop their translations before this returns or before they run next. host_mmu_lock held. */

@@ -63,7 +63,7 @@ struct memslot *memslot_find(struct host_vm *hvm, u64 gfn)
 		else if (gfn - s->base_gfn >= s->npages)
 			low = mid + 1;
 		else
-			return s;
+			return READ_ONCE(s->leaving) ? NULL : s;
 	}
 	return NULL;
 }
@@ -85,17 +85,14 @@ static struct memslot *find_id(struct memslots *t, u32 id)
 }
 
 /*
- * Publishes a table that has @add (or nothing) instead of @remove (or nothing), waits until no reader has the old one, and frees it.
- * -ENOMEM changes nothing. slots_lock held.
+ * Publishes @new, for which there is room, with @add (or nothing) instead of @remove (or nothing), waits until no reader has the old table, and
+ * frees that. slots_lock held.
  */
-static int table_replace(struct host_vm *hvm, struct memslot *remove, struct memslot *add)
+static void table_replace(struct host_vm *hvm, struct memslots *new, struct memslot *remove, struct memslot *add)
 {
 	struct memslots *old = table_of(hvm);
-	struct memslots *new = table_alloc(old->nr + !!add);
 	u32 i;
 
-	if (!new)
-		return -ENOMEM;
 	for (i = 0; i < old->nr; i++) {
 		struct memslot *s = old->slot[i];
 
@@ -112,7 +109,18 @@ static int table_replace(struct host_vm *hvm, struct memslot *remove, struct mem
 	rcu_assign_pointer(hvm->slots, new);
 	synchronize_srcu_expedited(&hvm->srcu);
 	kvfree(old);
-	return 0;
+}
+
+/*
+ * Unmaps @s, and keeps it from being mapped again. It is in the table still, where the host's invalidations must find it as long as anything is
+ * mapped: the VMM may give its memory back meanwhile.
+ */
+static void retire(struct host_vm *hvm, struct memslot *s)
+{
+	WRITE_ONCE(s->leaving, true);
+	/* host_gfn_to_page() reads mmu_seq, which is changed now, before it looks for the slot. */
+	smp_wmb();
+	mmu_unmap_gfns(hvm, s->base_gfn, s->base_gfn + s->npages);
 }
 
 static bool overlaps(struct memslots *t, const struct memslot *except, u64 base, u64 npages)
@@ -149,11 +157,12 @@ static int check_region(const struct kvm_userspace_memory_region *r)
 
 static int delete_slot(struct host_vm *hvm, struct memslot *s)
 {
-	int r = table_replace(hvm, s, NULL);
+	struct memslots *t = table_alloc(table_of(hvm)->nr);
 
-	if (r)
-		return r;
-	mmu_unmap_gfns(hvm, s->base_gfn, s->base_gfn + s->npages);
+	if (!t)
+		return -ENOMEM;
+	retire(hvm, s);
+	table_replace(hvm, t, s, NULL);
 	slot_free(s);
 	return 0;
 }
@@ -173,19 +182,21 @@ static int set_dirty_bitmap(struct memslot *s, const struct memslot *old)
 static int put_slot(struct host_vm *hvm, struct memslot *old, struct memslot *new)
 {
 	bool moved = old && old->base_gfn != new->base_gfn;
+	struct memslots *t;
 	int r = set_dirty_bitmap(new, old);
 
 	if (r)
 		return r;
-	r = table_replace(hvm, old, new);
-	if (r) {
+	t = table_alloc(table_of(hvm)->nr + 1);
+	if (!t) {
 		if (!old || new->dirty != old->dirty)
 			kvfree(new->dirty);
-		return r;
+		return -ENOMEM;
 	}
 	if (moved)
-		mmu_unmap_gfns(hvm, old->base_gfn, old->base_gfn + old->npages);
-	else if (old && (new->flags & KVM_MEM_LOG_DIRTY_PAGES) && !(old->flags & KVM_MEM_LOG_DIRTY_PAGES))
+		retire(hvm, old);
+	table_replace(hvm, t, old, new);
+	if (!moved && old && (new->flags & KVM_MEM_LOG_DIRTY_PAGES) && !(old->flags & KVM_MEM_LOG_DIRTY_PAGES))
 		mmu_protect_gfns(hvm, new->base_gfn, new->base_gfn + new->npages);
 	if (old && old->dirty == new->dirty)
 		old->dirty = NULL;

@@ -198,6 +198,10 @@ static int pin_page(struct mm_struct *mm, unsigned long hva, bool write, struct 
 	*writable = write;
 	if (r == 1)
 		return 0;
+	if (r == -EHWPOISON) {
+		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)hva, PAGE_SHIFT, current);
+		return -EINTR;
+	}
 	return fatal_signal_pending(current) ? -EINTR : -EFAULT;
 }
 
@@ -253,8 +257,8 @@ bool host_mmu_retry(struct vm *vm, const struct host_page *page)
 
 /* --- Changes that slots make. --- */
 
-/* In steps of 1 GiB, so that the lock is not held, and preemption off, for long. */
-static void change_gfns(struct host_vm *hvm, u64 start, u64 end, bool (*change)(struct vm *, u64, u64))
+/* In steps of 1 GiB, so that the lock is not held, and preemption off, for long. Sleeps between them only if it may. */
+static void change_gfns(struct host_vm *hvm, u64 start, u64 end, bool (*change)(struct vm *, u64, u64), bool may_sleep)
 {
 	const u64 step = 1ull << (30 - PAGE_SHIFT);
 
@@ -267,50 +271,48 @@ static void change_gfns(struct host_vm *hvm, u64 start, u64 end, bool (*change)(
 			host_flush_tlbs(&hvm->vm);
 		npt_reap(&hvm->vm);
 		spin_unlock(&hvm->mmu_lock);
-		cond_resched();
+		if (may_sleep)
+			cond_resched();
 		start = stop;
 	}
 }
 
 void mmu_unmap_gfns(struct host_vm *hvm, u64 start, u64 end)
 {
-	change_gfns(hvm, start, end, npt_unmap);
+	change_gfns(hvm, start, end, npt_unmap, true);
 }
 
 void mmu_protect_gfns(struct host_vm *hvm, u64 start, u64 end)
 {
-	change_gfns(hvm, start, end, npt_write_protect);
+	change_gfns(hvm, start, end, npt_write_protect, true);
 }
 
 /* --- Changes that the host makes. --- */
 
-enum hva_change { HVA_UNMAP, HVA_AGE, HVA_TEST_AGE };
+/* The frames of @s that [@start, @end) of the VMM's addresses back: [@first, @last). False: none. */
+static bool frames_of(const struct memslot *s, unsigned long start, unsigned long end, u64 *first, u64 *last)
+{
+	u64 from = max_t(u64, start, s->hva), to = min_t(u64, end, s->hva + (s->npages << PAGE_SHIFT));
 
-/* Applies @how to the frames that [@start, @end) of the VMM's addresses back. mmu_lock held. */
-static bool change_hvas(struct host_vm *hvm, unsigned long start, unsigned long end, enum hva_change how)
+	if (from >= to)
+		return false;
+	*first = s->base_gfn + ((from - s->hva) >> PAGE_SHIFT);
+	*last = s->base_gfn + ((to - s->hva + PAGE_SIZE - 1) >> PAGE_SHIFT);
+	return true;
+}
+
+static void unmap_hvas(struct host_vm *hvm, unsigned long start, unsigned long end, bool may_sleep)
 {
 	int idx = srcu_read_lock(&hvm->srcu);
 	struct memslots *t = srcu_dereference(hvm->slots, &hvm->srcu);
-	bool result = false;
+	u64 first, last;
 	u32 i;
 
 	for (i = 0; i < t->nr; i++) {
-		struct memslot *s = t->slot[i];
-		u64 slot_end = s->hva + (s->npages << PAGE_SHIFT);
-		u64 from = max_t(u64, start, s->hva), to = min_t(u64, end, slot_end);
-		u64 first, last;
-
-		if (from >= to)
-			continue;
-		first = s->base_gfn + ((from - s->hva) >> PAGE_SHIFT);
-		last = s->base_gfn + ((to - s->hva + PAGE_SIZE - 1) >> PAGE_SHIFT);
-		if (how == HVA_UNMAP)
-			result |= npt_unmap(&hvm->vm, first, last);
-		else
-			result |= npt_age(&hvm->vm, first, last, how == HVA_AGE);
+		if (frames_of(t->slot[i], start, end, &first, &last))
+			change_gfns(hvm, first, last, npt_unmap, may_sleep);
 	}
 	srcu_read_unlock(&hvm->srcu, idx);
-	return result;
 }
 
 #define NOTIFIER_VM(mn)	container_of(mn, struct host_vm, notifier)
@@ -328,10 +330,9 @@ static int invalidate_start(struct mmu_notifier *mn, const struct mmu_notifier_r
 		hvm->mmu_start = min(hvm->mmu_start, range->start);
 		hvm->mmu_end = max(hvm->mmu_end, range->end);
 	}
-	if (change_hvas(hvm, range->start, range->end, HVA_UNMAP))
-		host_flush_tlbs(&hvm->vm);
-	npt_reap(&hvm->vm);
 	spin_unlock(&hvm->mmu_lock);
+	/* From here on host_mmu_retry() keeps others from mapping it again. */
+	unmap_hvas(hvm, range->start, range->end, mmu_notifier_range_blockable(range));
 	return 0;
 }
 
@@ -345,32 +346,41 @@ static void invalidate_end(struct mmu_notifier *mn, const struct mmu_notifier_ra
 	spin_unlock(&hvm->mmu_lock);
 }
 
-static int age(struct host_vm *hvm, unsigned long start, unsigned long end, enum hva_change how, bool flush)
+/* Whether the guest has used a page in [@start, @end) since its mark was last cleared, which @clear does. */
+static bool age(struct host_vm *hvm, unsigned long start, unsigned long end, bool clear, bool flush)
 {
-	bool young;
+	int idx = srcu_read_lock(&hvm->srcu);
+	struct memslots *t = srcu_dereference(hvm->slots, &hvm->srcu);
+	bool young = false;
+	u64 first, last;
+	u32 i;
 
 	spin_lock(&hvm->mmu_lock);
-	young = change_hvas(hvm, start, end, how);
+	for (i = 0; i < t->nr; i++) {
+		if (frames_of(t->slot[i], start, end, &first, &last))
+			young |= npt_age(&hvm->vm, first, last, clear);
+	}
 	if (young && flush)
 		host_flush_tlbs(&hvm->vm);
 	spin_unlock(&hvm->mmu_lock);
+	srcu_read_unlock(&hvm->srcu, idx);
 	return young;
 }
 
 static int clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start, unsigned long end)
 {
-	return age(NOTIFIER_VM(mn), start, end, HVA_AGE, true);
+	return age(NOTIFIER_VM(mn), start, end, true, true);
 }
 
 /* Without a flush a translation in a TLB may hide an access for a while: reclaim only guesses with this one. */
 static int clear_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start, unsigned long end)
 {
-	return age(NOTIFIER_VM(mn), start, end, HVA_AGE, false);
+	return age(NOTIFIER_VM(mn), start, end, true, false);
 }
 
 static int test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long address)
 {
-	return age(NOTIFIER_VM(mn), address, address + PAGE_SIZE, HVA_TEST_AGE, false);
+	return age(NOTIFIER_VM(mn), address, address + PAGE_SIZE, false, false);
 }
 
 /* The VMM's address space goes: nothing may stay mapped. */

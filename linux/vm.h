@@ -34,6 +34,7 @@ struct memslot {
 	u64 hva;
 	u32 id, flags;			/* KVM_MEM_* */
 	unsigned long *dirty;		/* one bit a page; NULL unless KVM_MEM_LOG_DIRTY_PAGES */
+	bool leaving;			/* no longer found by frame number */
 };
 
 /* All slots of a VM, by frame number. Replaced as a whole under slots_lock, read under SRCU. */

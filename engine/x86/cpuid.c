@@ -520,8 +520,7 @@ static void apply_live_bits(struct vcpu *v, const struct cpuid_slot *e, u32 regs
 {
 	if (e->live == LIVE_1) {
 		replace_bits(&regs[REG_C], B(OSXSAVE), vcpu_cr4(v) & CR4_OSXSAVE_BIT);
-		if (v->apic.present)
-			replace_bits(&regs[REG_D], B(APIC), lapic_hw_enabled(&v->apic));
+		replace_bits(&regs[REG_D], B(APIC), lapic_hw_enabled(&v->apic));
 	} else if (e->live == LIVE_7) {
 		replace_bits(&regs[REG_C], B(OSPKE), vcpu_cr4(v) & CR4_PKE_BIT);
 	} else if (e->live == LIVE_D_0) {

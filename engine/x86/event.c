@@ -196,10 +196,13 @@ static void offer_interrupt(struct vcpu *v)
 	vector = next_interrupt(v);
 	v->ev.offered = vector;
 	if (vector >= 0) {
-		if (!is_extint(v, vector))
-			lapic_offer(v, vector);
 		host_trace_inj_virq(vector);
-		vendor_offer_interrupt(v, vector);
+		if (is_extint(v, vector)) {
+			vendor_offer_extint(v, vector);
+		} else {
+			lapic_offer(v, vector);
+			vendor_offer_interrupt(v, vector);
+		}
 	} else if (v->run->request_interrupt_window && accepts_extint(v)) {
 		vendor_open_interrupt_window(v);
 	} else {
@@ -303,9 +306,26 @@ void event_reset(struct vcpu *v)
 	v->ev.extint = v->ev.offered = -1;
 }
 
+/* Without an APIC here, what KVM_INTERRUPT queued is the vCPU's state too: nobody else has it any more. */
+int event_saved_interrupt(const struct vcpu *v)
+{
+	if (v->ev.interrupt.injected)
+		return v->ev.interrupt.vector;
+	return v->apic.present ? -1 : v->ev.extint;
+}
+
+void event_restore_interrupt(struct vcpu *v, int vector)
+{
+	if (!v->apic.present)
+		v->ev.extint = -1;
+	v->ev.interrupt.injected = vector >= 0;
+	v->ev.interrupt.vector = max(vector, 0);
+}
+
 void event_get_state(struct vcpu *v, struct kvm_vcpu_events *e)
 {
 	struct event_state *ev = &v->ev;
+	int vector = event_saved_interrupt(v);
 
 	memset(e, 0, sizeof(*e));
 	fold_nmi(v);
@@ -313,8 +333,8 @@ void event_get_state(struct vcpu *v, struct kvm_vcpu_events *e)
 	e->exception.nr = ev->exception.vector;
 	e->exception.has_error_code = ev->exception.has_error;
 	e->exception.error_code = ev->exception.error;
-	e->interrupt.injected = ev->interrupt.injected;
-	e->interrupt.nr = ev->interrupt.vector;
+	e->interrupt.injected = vector >= 0;
+	e->interrupt.nr = max(vector, 0);
 	e->interrupt.shadow = vcpu_in_shadow(v) ? KVM_X86_SHADOW_INT_STI : 0;
 	e->nmi.injected = ev->nmi_injected;
 	e->nmi.pending = ev->nmi_pending;
@@ -336,8 +356,7 @@ int event_set_state(struct vcpu *v, const struct kvm_vcpu_events *e)
 	ev->exception.vector = e->exception.nr;
 	ev->exception.has_error = e->exception.has_error_code;
 	ev->exception.error = e->exception.error_code;
-	ev->interrupt.injected = e->interrupt.injected;
-	ev->interrupt.vector = e->interrupt.nr;
+	event_restore_interrupt(v, e->interrupt.injected ? e->interrupt.nr : -1);
 	if (e->flags & KVM_VCPUEVENT_VALID_SHADOW)
 		vcpu_set_shadow(v, e->interrupt.shadow);
 	ev->nmi_injected = e->nmi.injected;

@@ -66,6 +66,11 @@ bool event_deliverable(struct vcpu *v);
 bool event_ready_for_extint(struct vcpu *v);
 void event_reset(struct vcpu *v);
 
+/* The vector of the interrupt whose delivery was cut short, or that waits although its sender has forgotten it; -1 if none. vCPU thread. */
+int event_saved_interrupt(const struct vcpu *v);
+/* Replaces that by what the VMM says, -1 for none. vCPU thread. */
+void event_restore_interrupt(struct vcpu *v, int vector);
+
 struct kvm_vcpu_events;
 /* KVM_GET/SET_VCPU_EVENTS; -EINVAL on values that the API document forbids. vCPU thread. */
 void event_get_state(struct vcpu *v, struct kvm_vcpu_events *e);

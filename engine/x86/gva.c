@@ -13,6 +13,7 @@
 #define PTE_DIRTY	(1ull << 6)
 #define PTE_LARGE	(1ull << 7)
 #define PTE_NX		(1ull << 63)
+#define PTE_KEY(entry)	((entry) >> 59 & 15)	/* of a leaf, with CR4.PKE */
 #define PTE_ADDRESS	0x000ffffffffff000ull
 #define PTE32_ADDRESS	0xfffff000ull
 
@@ -164,12 +165,23 @@ static void walk_tables(struct vcpu *v, struct host_reader *reader, u64 gva, str
 	}
 }
 
+/* Whether PKRU denies an access to the page's data (APM vol. 2, 5.6.7): of each key's two bits the lower is for all, the upper for writes. */
+static bool denied_by_key(struct vcpu *v, const struct walk *w, unsigned int access, bool user)
+{
+	unsigned int rights;
+
+	if (!(vcpu_cr4(v) & CR4_PKE_BIT) || w->f.levels < 4 || !w->present || !(w->all & PTE_USER) || (access & GVA_FETCH))
+		return false;
+	rights = v->pkru >> 2 * PTE_KEY(w->entry[w->depth - 1]) & 3;
+	return (rights & 1) || (rights && (access & GVA_WRITE) && (user || (vcpu_cr0(v) & CR0_WP_BIT)));
+}
+
 /* Whether the access is allowed by what the walk found (APM vol. 2, 5.6). */
 static bool permitted(struct vcpu *v, const struct walk *w, unsigned int access, bool user)
 {
 	bool user_page = w->all & PTE_USER;
 
-	if (user && !user_page)
+	if ((user && !user_page) || denied_by_key(v, w, access, user))
 		return false;
 	if ((access & GVA_FETCH) && (w->nx || (!user && user_page && (vcpu_cr4(v) & CR4_SMEP_BIT))))
 		return false;
@@ -197,6 +209,8 @@ static int page_fault(struct vcpu *v, const struct walk *w, u64 gva, unsigned in
 		fault->error |= PF_USER;
 	if ((access & GVA_FETCH) && shows_fetch)
 		fault->error |= PF_FETCH;
+	if (denied_by_key(v, w, access, user))
+		fault->error |= PF_KEY;
 	return -EFAULT;
 }
 

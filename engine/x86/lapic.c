@@ -1087,6 +1087,10 @@ void lapic_reset(struct vcpu *v, bool init)
 		__atomic_store_n(&a->pending_init_sipi, 0, __ATOMIC_SEQ_CST);
 		a->sipi_vector = 0;
 	}
+	if (!a->present) {
+		lapic_set_cr8(v, 0);
+		return;
+	}
 	reset_regs(v);
 	mode_changed(v);
 	vcpu_request(v, REQ_IOAPIC_SCAN);

@@ -131,7 +131,8 @@ struct lapic {
 int lapic_create(struct vcpu *v);
 void lapic_free(struct vcpu *v);
 /*
- * Power-up reset, or INIT (@init: APIC id and base survive). vCPU thread or before it is published.
+ * Power-up reset, or INIT (@init: APIC id and base survive). Without an APIC here: of its base and CR8, which the VMM's APIC is told. vCPU
+ * thread or before it is published.
  */
 void lapic_reset(struct vcpu *v, bool init);
 

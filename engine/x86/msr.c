@@ -408,7 +408,7 @@ int msr_write(struct vcpu *v, u32 index, u64 value, bool host)
 		if (v->apic.present && (host || v->cpuid.has_tsc_deadline))
 			lapic_set_tscdeadline(v, value);
 		return host || v->cpuid.has_tsc_deadline ? 0 : GP;
-	case M_APIC_BASE: return v->apic.present ? lapic_set_base(v, value, host) : GP;
+	case M_APIC_BASE: return lapic_set_base(v, value, host);
 	case M_EFER: return write_efer(v, value, host);
 	case M_TSC_AUX:
 		if ((!host && !v->cpuid.has_rdtscp && !v->cpuid.has_rdpid) || value >> 32)

@@ -57,6 +57,8 @@ void state_set_regs(struct vcpu *v, const struct kvm_regs *r)
 
 void state_get_sregs(struct vcpu *v, struct kvm_sregs *s)
 {
+	int vector = event_saved_interrupt(v);
+
 	memset(s, 0, sizeof(*s));
 	vcpu_get_segment(v, SEG_CS, &s->cs);
 	vcpu_get_segment(v, SEG_DS, &s->ds);
@@ -74,8 +76,8 @@ void state_get_sregs(struct vcpu *v, struct kvm_sregs *s)
 	s->cr8 = lapic_get_cr8(v);
 	s->efer = vcpu_efer(v);
 	s->apic_base = v->apic.base;
-	if (v->ev.interrupt.injected)
-		s->interrupt_bitmap[v->ev.interrupt.vector / 64] |= 1ull << (v->ev.interrupt.vector % 64);
+	if (vector >= 0)
+		s->interrupt_bitmap[vector / 64] |= 1ull << (vector % 64);
 }
 
 static bool sregs_valid(struct vcpu *v, const struct kvm_sregs *s)
@@ -104,7 +106,7 @@ int state_set_sregs(struct vcpu *v, const struct kvm_sregs *s)
 
 	if (!sregs_valid(v, s))
 		return -EINVAL;
-	if (v->apic.present && lapic_set_base(v, s->apic_base, true))
+	if (lapic_set_base(v, s->apic_base, true))
 		return -EINVAL;
 	vcpu_set_segment(v, SEG_CS, &s->cs);
 	vcpu_set_segment(v, SEG_DS, &s->ds);
@@ -125,10 +127,8 @@ int state_set_sregs(struct vcpu *v, const struct kvm_sregs *s)
 	for (int i = 0; i < 256; i++)
 		if (s->interrupt_bitmap[i / 64] >> (i % 64) & 1)
 			vector = i;
-	if (vector >= 0) {
-		v->ev.interrupt.injected = true;
-		v->ev.interrupt.vector = vector;
-	}
+	if (vector >= 0)
+		event_restore_interrupt(v, vector);
 	vcpu_request(v, REQ_EVENT);
 	return 0;
 }

@@ -55,6 +55,7 @@ static int setup(void **state)
 	m = machine_create(0);
 	v = machine_add_vcpu(m, 0);
 	v->xcr0 = 1;
+	v->apic.base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE_BIT;
 	return 0;
 }
 
@@ -443,6 +444,7 @@ static void test_live_bits_follow_the_guest(void **state)
 	set(make(1, 0, 0, 0, 0xab000800, 1u << 26 | 1u << 27, 0),
 	    make(7, 0, INDEXED, 0, 0, 1u << 3 | 1u << 4, 0), make(7, 1, INDEXED, 0, 0, 1u << 4, 0));
 	v->apic.present = true;
+	v->apic.base = APIC_DEFAULT_BASE;
 	expect(1, 0, 0, 0xab000800, 1u << 26, 0);
 	expect(7, 0, 0, 0, 1u << 3, 0);
 	expect(7, 1, 0, 0, 1u << 4, 0);
@@ -454,9 +456,11 @@ static void test_live_bits_follow_the_guest(void **state)
 	v->apic.base = APIC_DEFAULT_BASE;
 	expect(7, 0, 0, 0, 1u << 3 | 1u << 4, 0);
 	expect(1, 0, 0, 0xab000800, 1u << 26, 0);
-	/* Without an APIC in the engine the bit is the VMM's. */
+	/* The same without an APIC in the engine: the base is that of the VMM's. */
 	set(make(1, 0, 0, 0, 0, 0, 1u << 9));
 	v->apic.present = false;
+	expect(1, 0, 0, 0, 0, 0);
+	v->apic.base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE_BIT;
 	expect(1, 0, 0, 0, 0, 1u << 9);
 }
 

@@ -47,6 +47,7 @@ static struct {
 	bool offered;		/* V_IRQ */
 	u8 vector;		/* int_vector */
 	u32 window;		/* the VINTR intercept */
+	u32 int_ctl;
 } seen;
 
 static void look(struct vcpu *v)
@@ -55,6 +56,7 @@ static void look(struct vcpu *v)
 
 	seen.injected = c->event_inj & EVENT_VALID ? c->event_inj : NONE;
 	seen.error = c->event_inj_err;
+	seen.int_ctl = c->int_ctl;
 	seen.offered = c->int_ctl & V_IRQ_BIT;
 	seen.vector = c->int_vector;
 	seen.window = c->intercepts[ICPT_MISC1] & ICPT1_VINTR;
@@ -478,6 +480,58 @@ static void test_extint_without_an_apic(void **state)
 	assert_true(event_ready_for_extint(v));
 }
 
+/* ExtINT knows no priority; BIOSes have the PIC's first vectors at 08h. */
+static void test_extint_ignores_tpr(void **state)
+{
+	VMCB(v)->s.rflags |= FLAG_IF;
+	assert_int_equal(event_extint(v, 0x08), 0);
+	entry(take);
+	assert_true(seen.offered && seen.vector == 0x08);
+	assert_true((seen.int_ctl & V_IGN_TPR_BIT) || (seen.int_ctl >> 16 & 0xf) > (seen.int_ctl & V_TPR_FIELD));
+}
+
+/* What KVM_INTERRUPT has queued is the vCPU's state: saved, and forgotten when the VMM says so. */
+static void test_extint_is_saved(void **state)
+{
+	struct kvm_vcpu_events e;
+
+	assert_int_equal(event_extint(v, 0x30), 0);
+	event_get_state(v, &e);
+	assert_true(e.interrupt.injected && e.interrupt.nr == 0x30);
+}
+
+static void test_extint_is_forgotten(void **state)
+{
+	struct kvm_vcpu_events e = { 0 };
+
+	VMCB(v)->s.rflags |= FLAG_IF;
+	assert_int_equal(event_extint(v, 0x30), 0);
+	assert_int_equal(event_set_state(v, &e), 0);
+	entry(look);
+	assert_false(seen.offered);
+}
+
+/* Saved and restored without the vCPU having run: once, not twice. */
+static void test_extint_that_was_saved_is_delivered_once(void **state)
+{
+	struct kvm_vcpu_events e;
+	struct kvm_sregs s;
+
+	VMCB(v)->s.rflags |= FLAG_IF;
+	assert_int_equal(event_extint(v, 0x30), 0);
+	state_get_sregs(v, &s);
+	event_get_state(v, &e);
+	assert_int_equal(s.interrupt_bitmap[0], 1ull << 0x30);
+	assert_int_equal(state_set_sregs(v, &s), 0);
+	assert_int_equal(event_set_state(v, &e), 0);
+	entry(look);
+	assert_int_equal(seen.injected & 0xff, 0x30);
+	assert_false(seen.offered);
+	entry(look);
+	assert_int_equal(seen.injected, NONE);
+	assert_false(seen.offered);
+}
+
 static void test_window_opens_only_when_asked_and_nothing_is_offered(void **state)
 {
 	v->run->request_interrupt_window = 1;
@@ -659,6 +713,10 @@ int main(void)
 		CASE(tpr_that_the_guest_wrote_without_an_exit_is_the_apics),
 		CASE(extint_is_offered_and_used_up),
 		cmocka_unit_test_setup_teardown(test_extint_without_an_apic, setup_no_apic, teardown),
+		cmocka_unit_test_setup_teardown(test_extint_ignores_tpr, setup_no_apic, teardown),
+		cmocka_unit_test_setup_teardown(test_extint_is_saved, setup_no_apic, teardown),
+		cmocka_unit_test_setup_teardown(test_extint_is_forgotten, setup_no_apic, teardown),
+		cmocka_unit_test_setup_teardown(test_extint_that_was_saved_is_delivered_once, setup_no_apic, teardown),
 		CASE(window_opens_only_when_asked_and_nothing_is_offered),
 		CASE(ready_for_extint_follows_what_blocks),
 		CASE(halted_vcpu_wakes_for_what_it_can_take),

@@ -216,6 +216,41 @@ static void check_permission(const struct permission *p, unsigned int above)
 	assert_int_equal(error_of(0x5000, p->access), p->error);
 }
 
+/* The access to a page with key 5, PKRU having @rights for it and all rights for the others. */
+static u32 error_with_key(u64 flags, u8 cpl, u64 cr4, u32 rights, unsigned int access)
+{
+	u64 at;
+
+	guest_set_mode(&g, GUEST_LONG);
+	guest_map(&g, 0x5000, 0x7000, flags);
+	at = guest_entry(&g, 0x5000, 0);
+	guest_poke(&g, at, guest_peek(&g, at, 8) | 5ull << 59, 8);
+	VMCB(g.v)->s.cpl = cpl;
+	VMCB(g.v)->s.cr4 |= cr4;
+	g.v->pkru = rights << 10;
+	return error_of(0x5000, access);
+}
+
+static void test_protection_keys(void **state)
+{
+	const u64 pke = CR4_PKE_BIT;
+
+	assert_int_equal(error_with_key(ALL, 3, pke, 0, GVA_WRITE), NOT_FAULT);
+	assert_int_equal(error_with_key(ALL, 3, 0, 3, GVA_WRITE), NOT_FAULT);
+	assert_int_equal(error_with_key(ALL, 3, pke, 1, GVA_READ), PF_PRESENT | PF_USER | PF_KEY);
+	assert_int_equal(error_with_key(ALL, 0, pke, 1, GVA_READ), PF_PRESENT | PF_KEY);
+	assert_int_equal(error_with_key(ALL, 3, pke, 2, GVA_READ), NOT_FAULT);
+	assert_int_equal(error_with_key(ALL, 3, pke, 2, GVA_WRITE), PF_PRESENT | PF_USER | PF_WRITE | PF_KEY);
+	assert_int_equal(error_with_key(ALL, 3, pke, 3, GVA_FETCH), NOT_FAULT);
+	assert_int_equal(error_with_key(PTE_P | PTE_W, 0, pke, 3, GVA_WRITE), NOT_FAULT);
+	/* Without CR0.WP the kernel may write all the same, unless PKRU denies every access. */
+	assert_int_equal(error_with_key(ALL, 0, pke, 2, GVA_WRITE), PF_PRESENT | PF_WRITE | PF_KEY);
+	VMCB(g.v)->s.cr0 &= ~CR0_WP_BIT;
+	assert_int_equal(error_of(0x5000, GVA_WRITE), NOT_FAULT);
+	g.v->pkru = 1 << 10;
+	assert_int_equal(error_of(0x5000, GVA_WRITE), PF_PRESENT | PF_WRITE | PF_KEY);
+}
+
 static void test_permissions(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(permissions); i++)
@@ -398,7 +433,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(no_paging), CASE(32bit), CASE(pae), CASE(4_levels), CASE(5_levels),
-		CASE(not_canonical), CASE(physical_width), CASE(permissions),
+		CASE(not_canonical), CASE(physical_width), CASE(permissions), CASE(protection_keys),
 		CASE(fetch_bit_hidden), CASE(accessed_dirty), CASE(accessed_dirty_32bit),
 		CASE(tables_in_rom), CASE(hostile_tables), CASE(segment_limit),
 		CASE(segment_type), CASE(segment_real_mode), CASE(segment_64bit), CASE(inject),

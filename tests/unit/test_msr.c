@@ -487,11 +487,14 @@ static void test_x2apic_range_needs_x2apic_mode(void **state)
 	}
 }
 
-static void test_without_an_apic_its_registers_do_not_exist(void **state)
+static void test_without_an_apic_only_its_base_exists(void **state)
 {
 	u64 value;
 
-	refuses(0x1b, APIC_DEFAULT_BASE);
+	assert_int_equal(get(0x1b, GUEST), APIC_DEFAULT_BASE | APIC_BASE_ENABLE_BIT | APIC_BASE_BSP_BIT);
+	takes(0x1b, APIC_DEFAULT_BASE | APIC_BASE_BSP_BIT);
+	takes(0x1b, APIC_DEFAULT_BASE | APIC_BASE_ENABLE_BIT);
+	refuses(0x1b, APIC_DEFAULT_BASE | APIC_BASE_ENABLE_BIT | APIC_BASE_X2APIC_BIT);
 	assert_int_equal(msr_read(v, 0x802, &value, GUEST), GP);
 	refuses(0x80b, 0);
 	assert_int_equal(set(0x6e0, 0, HOST), 0);
@@ -688,7 +691,7 @@ int main(void)
 		CASE(msr_permission_map_passes_only_what_the_vmcb_switches),
 		CASE(apic_base),
 		CASE(x2apic_range_needs_x2apic_mode),
-		cmocka_unit_test_setup_teardown(test_without_an_apic_its_registers_do_not_exist, setup_no_apic,
+		cmocka_unit_test_setup_teardown(test_without_an_apic_only_its_base_exists, setup_no_apic,
 						teardown),
 		CASE(registers_for_the_vmm_only),
 		CASE(storage_with_reserved_bits),

@@ -394,6 +394,19 @@ static void test_run_structure_tells_what_every_exit_tells(void **state)
 	assert_int_equal(v->run->apic_base, v->apic.base);
 }
 
+static void test_apic_base_without_an_apic_is_kept(void **state)
+{
+	struct kvm_sregs s;
+
+	state_get_sregs(v, &s);
+	s.apic_base = 0xfee00900;
+	assert_int_equal(state_set_sregs(v, &s), 0);
+	state_get_sregs(v, &s);
+	assert_int_equal(s.apic_base, 0xfee00900);
+	state_to_run(v);
+	assert_int_equal(v->run->apic_base, 0xfee00900);
+}
+
 #define CASE(name)	cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int main(void)
@@ -418,6 +431,7 @@ int main(void)
 		CASE(xcrs_count_is_bounded),
 		CASE(mp_state),
 		cmocka_unit_test_setup_teardown(test_mp_state_without_an_apic_is_runnable, setup_no_apic, teardown),
+		cmocka_unit_test_setup_teardown(test_apic_base_without_an_apic_is_kept, setup_no_apic, teardown),
 		CASE(run_structure_tells_what_every_exit_tells),
 	};
 

@@ -153,8 +153,8 @@ bool vendor_nmi_allowed(struct vcpu *v);
 #define vendor_interrupt_allowed(v)	((vcpu_rflags(v) & FLAG_IF) && !vcpu_in_shadow(v))
 void vendor_open_nmi_window(struct vcpu *v);
 /*
- * The CPU takes @vector when the guest can; or it exits when the guest could take one; or neither. V_IRQ: it compares the priority with
- * V_TPR and takes the vector when IF is set and no shadow blocks it (APM vol. 2, 15.21.4).
+ * The CPU takes @vector when the guest can; or it exits when the guest could take one; or neither. V_IRQ: it takes
+ * the vector when the priority is above V_TPR, IF is set, and no shadow blocks it (APM vol. 2, 15.21.4).
  */
 static __always_inline void svm_withdraw_interrupt(struct vmcb_control *c)
 {
@@ -170,6 +170,8 @@ static __always_inline void svm_offer_interrupt(struct vmcb_control *c, u8 vecto
 }
 
 #define vendor_offer_interrupt(v, vector)	svm_offer_interrupt(&VMCB(v)->c, vector)
+/* The same for a vector of the VMM's PIC, whose interrupts have no priority and heed no TPR. */
+#define vendor_offer_extint(v, vector)		(svm_offer_interrupt(&VMCB(v)->c, vector), (void)(VMCB(v)->c.int_ctl |= V_IGN_TPR_BIT))
 void vendor_open_interrupt_window(struct vcpu *v);
 #define vendor_withdraw_interrupt(v)		svm_withdraw_interrupt(&VMCB(v)->c)
 /* A #DB is about to be delivered by software: DR7.GD is cleared as the CPU would. */
