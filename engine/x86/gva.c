@@ -210,7 +210,7 @@ static int page_fault(struct vcpu *v, const struct walk *w, u64 gva, unsigned in
 	if ((access & GVA_FETCH) && shows_fetch)
 		fault->error |= PF_FETCH;
 	if (denied_by_key(v, w, access, user))
-		fault->error |= PF_KEY;
+		fault->error |= PF_PK;
 	return -EFAULT;
 }
 

@@ -77,6 +77,6 @@ enum vector {
 #define PF_USER		(1u << 2)
 #define PF_RSVD		(1u << 3)
 #define PF_FETCH	(1u << 4)
-#define PF_KEY		(1u << 5)
+#define PF_PK		(1u << 5)
 
 #endif

@@ -237,18 +237,18 @@ static void test_protection_keys(void **state)
 
 	assert_int_equal(error_with_key(ALL, 3, pke, 0, GVA_WRITE), NOT_FAULT);
 	assert_int_equal(error_with_key(ALL, 3, 0, 3, GVA_WRITE), NOT_FAULT);
-	assert_int_equal(error_with_key(ALL, 3, pke, 1, GVA_READ), PF_PRESENT | PF_USER | PF_KEY);
-	assert_int_equal(error_with_key(ALL, 0, pke, 1, GVA_READ), PF_PRESENT | PF_KEY);
+	assert_int_equal(error_with_key(ALL, 3, pke, 1, GVA_READ), PF_PRESENT | PF_USER | PF_PK);
+	assert_int_equal(error_with_key(ALL, 0, pke, 1, GVA_READ), PF_PRESENT | PF_PK);
 	assert_int_equal(error_with_key(ALL, 3, pke, 2, GVA_READ), NOT_FAULT);
-	assert_int_equal(error_with_key(ALL, 3, pke, 2, GVA_WRITE), PF_PRESENT | PF_USER | PF_WRITE | PF_KEY);
+	assert_int_equal(error_with_key(ALL, 3, pke, 2, GVA_WRITE), PF_PRESENT | PF_USER | PF_WRITE | PF_PK);
 	assert_int_equal(error_with_key(ALL, 3, pke, 3, GVA_FETCH), NOT_FAULT);
 	assert_int_equal(error_with_key(PTE_P | PTE_W, 0, pke, 3, GVA_WRITE), NOT_FAULT);
 	/* Without CR0.WP the kernel may write all the same, unless PKRU denies every access. */
-	assert_int_equal(error_with_key(ALL, 0, pke, 2, GVA_WRITE), PF_PRESENT | PF_WRITE | PF_KEY);
+	assert_int_equal(error_with_key(ALL, 0, pke, 2, GVA_WRITE), PF_PRESENT | PF_WRITE | PF_PK);
 	VMCB(g.v)->s.cr0 &= ~CR0_WP_BIT;
 	assert_int_equal(error_of(0x5000, GVA_WRITE), NOT_FAULT);
 	g.v->pkru = 1 << 10;
-	assert_int_equal(error_of(0x5000, GVA_WRITE), PF_PRESENT | PF_WRITE | PF_KEY);
+	assert_int_equal(error_of(0x5000, GVA_WRITE), PF_PRESENT | PF_WRITE | PF_PK);
 }
 
 static void test_permissions(void **state)

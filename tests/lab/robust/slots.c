@@ -17,7 +17,7 @@
 
 #define GUEST_MEMORY	0x40000000UL
 #define NUMBER		0x51075107u
-#define ROUNDS		1500
+#define ROUNDS		300
 #define OTHERS		8
 #define LOOKS		2000
 
