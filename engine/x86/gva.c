@@ -26,7 +26,7 @@ struct format {
 	u8 entry_size;		/* 4 or 8 */
 	u8 index_bits;		/* 10 or 9 */
 	bool pae;		/* three levels: the top one's entries have no permissions */
-	bool nx, pse;
+	bool nx, pse, keys;
 	u64 phys_mask;		/* address bits that the guest's CPU has */
 	u64 reserved;		/* bits that are zero in every present entry of 8 bytes */
 };
@@ -61,6 +61,7 @@ static void paging_format(struct vcpu *v, struct format *f)
 	if (f->pae)
 		f->reserved |= 0x7ff0000000000000ull;
 	f->levels = f->pae ? 3 : cr4 & CR4_LA57_BIT ? 5 : 4;
+	f->keys = !f->pae && (cr4 & CR4_PKE_BIT);
 }
 
 static u64 root_table(struct vcpu *v, const struct format *f)
@@ -170,7 +171,7 @@ static bool denied_by_key(struct vcpu *v, const struct walk *w, unsigned int acc
 {
 	unsigned int rights;
 
-	if (!(vcpu_cr4(v) & CR4_PKE_BIT) || w->f.levels < 4 || !w->present || !(w->all & PTE_USER) || (access & GVA_FETCH))
+	if (!w->f.keys || !w->present || !(w->all & PTE_USER) || (access & GVA_FETCH))
 		return false;
 	rights = v->pkru >> 2 * PTE_KEY(w->entry[w->depth - 1]) & 3;
 	return (rights & 1) || (rights && (access & GVA_WRITE) && (user || (vcpu_cr0(v) & CR0_WP_BIT)));
