@@ -49,7 +49,7 @@ void memslots_destroy(struct host_vm *hvm)
 	kvfree(t);
 }
 
-struct memslot *memslot_find(struct host_vm *hvm, u64 gfn)
+static __always_inline struct memslot *find_gfn(struct host_vm *hvm, u64 gfn)
 {
 	struct memslots *t = srcu_dereference(hvm->slots, &hvm->srcu);
 	u32 low = 0, high = t->nr;
@@ -66,6 +66,11 @@ struct memslot *memslot_find(struct host_vm *hvm, u64 gfn)
 			return READ_ONCE(s->leaving) ? NULL : s;
 	}
 	return NULL;
+}
+
+struct memslot *memslot_find(struct host_vm *hvm, u64 gfn)
+{
+	return find_gfn(hvm, gfn);
 }
 
 /* The current table, for writers. */
@@ -333,7 +338,7 @@ void host_mark_dirty(struct vm *vm, u64 gfn)
 {
 	struct host_vm *hvm = HOST_VM(vm);
 	int idx = srcu_read_lock(&hvm->srcu);
-	struct memslot *s = memslot_find(hvm, gfn);
+	struct memslot *s = find_gfn(hvm, gfn);
 
 	if (s)
 		mark_dirty(s, gfn);
@@ -380,7 +385,7 @@ static int read_user(void *data, const void __user *p, u32 len)
 /* One page's part of an access. */
 static int access_page(struct host_vm *hvm, u64 gpa, void *data, u32 len, bool write)
 {
-	struct memslot *s = memslot_find(hvm, gpa >> PAGE_SHIFT);
+	struct memslot *s = find_gfn(hvm, gpa >> PAGE_SHIFT);
 	void __user *p;
 
 	if (!s || (write && (s->flags & KVM_MEM_READONLY)))
@@ -435,7 +440,7 @@ int host_reader_get(struct host_reader *r, u64 gpa, u32 size, u64 *value)
 	const void __user *p;
 
 	if (!r->slot || !memslot_has(r->slot, gfn)) {
-		r->slot = memslot_find(HOST_VM(r->vm), gfn);
+		r->slot = find_gfn(HOST_VM(r->vm), gfn);
 		if (!r->slot)
 			return -EFAULT;
 	}
@@ -463,7 +468,7 @@ int host_guest_cmpxchg(struct vm *vm, u64 gpa, u64 old, u64 new, u32 len)
 {
 	struct host_vm *hvm = HOST_VM(vm);
 	int idx = srcu_read_lock(&hvm->srcu);
-	struct memslot *s = memslot_find(hvm, gpa >> PAGE_SHIFT);
+	struct memslot *s = find_gfn(hvm, gpa >> PAGE_SHIFT);
 	int r = -EFAULT;
 
 	if (s && !(s->flags & KVM_MEM_READONLY) && (len == 4 || len == 8) && IS_ALIGNED(gpa, len)) {

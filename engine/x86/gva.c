@@ -167,14 +167,19 @@ static void walk_tables(struct vcpu *v, struct host_reader *reader, u64 gva, str
 }
 
 /* Whether PKRU denies an access to the page's data (APM vol. 2, 5.6.7): of each key's two bits the lower is for all, the upper for writes. */
-static bool denied_by_key(struct vcpu *v, const struct walk *w, unsigned int access, bool user)
+static noinline bool key_denies(struct vcpu *v, const struct walk *w, unsigned int access, bool user)
 {
 	unsigned int rights;
 
-	if (!w->f.keys || !w->present || !(w->all & PTE_USER) || (access & GVA_FETCH))
+	if (!w->present || !(w->all & PTE_USER) || (access & GVA_FETCH))
 		return false;
 	rights = v->pkru >> 2 * PTE_KEY(w->entry[w->depth - 1]) & 3;
 	return (rights & 1) || (rights && (access & GVA_WRITE) && (user || (vcpu_cr0(v) & CR0_WP_BIT)));
+}
+
+static __always_inline bool denied_by_key(struct vcpu *v, const struct walk *w, unsigned int access, bool user)
+{
+	return unlikely(w->f.keys) && key_denies(v, w, access, user);
 }
 
 /* Whether the access is allowed by what the walk found (APM vol. 2, 5.6). */
