@@ -49,6 +49,7 @@ void memslots_destroy(struct host_vm *hvm)
 	kvfree(t);
 }
 
+/* memslot_find(), inlined for this file, whose lookups are in the way of emulated instructions. */
 static __always_inline struct memslot *find_gfn(struct host_vm *hvm, u64 gfn)
 {
 	struct memslots *t = srcu_dereference(hvm->slots, &hvm->srcu);

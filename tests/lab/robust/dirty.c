@@ -135,16 +135,13 @@ static void migrate(void)
 
 int main(void)
 {
-	uint8_t *text;
 
 	start(30);
 	stop_signal_init();
 	machine = machine_new();
-	text = memory_new(PAGE, false);
-	memcpy(text, code, sizeof(code));
+	machine_code(&machine, code, sizeof(code));
 	memory = memory_new(SLOT_BYTES, true);
 	copy = memory_new(SLOT_BYTES, false);
-	machine_slot(&machine, 0, 0, text, PAGE, 0);
 	machine_slot(&machine, 1, GUEST_MEMORY, memory, SLOT_BYTES, 0);
 	start_vcpus();
 	usleep(300000);

@@ -13,7 +13,6 @@
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -100,15 +99,13 @@ int main(void)
 {
 	struct machine m;
 	pthread_t threads[VCPUS];
-	uint8_t *memory, *text;
+	uint8_t *memory;
 	int fd;
 
 	start(40);
 	m = machine_new();
-	text = memory_new(PAGE, false);
-	memcpy(text, code, sizeof(code));
+	machine_code(&m, code, sizeof(code));
 	memory = memory_new(BYTES, false);
-	machine_slot(&m, 0, 0, text, PAGE, 0);
 	machine_slot(&m, 1, GUEST_MEMORY, memory, BYTES, 0);
 	fd = userfaultfd_new(memory);
 	for (size_t i = 0; i < VCPUS; i++)

@@ -115,9 +115,7 @@ int main(void)
 	log = open_log();
 	stop_signal_init();
 	m = machine_new();
-	memory = memory_new(PAGE, false);
-	memcpy(memory, code, sizeof(code));
-	machine_slot(&m, 0, 0, memory, PAGE, 0);
+	memory = machine_code(&m, code, sizeof(code));
 	for (unsigned int i = 0; i < VCPUS; i++)
 		vcpus[i] = vcpu_new(&m, i, COUNTERS + 4 * i);
 	for (unsigned int i = 0; i < VCPUS; i++)

@@ -9,7 +9,6 @@
 
 #include <asm/ldt.h>
 #include <pthread.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -87,9 +86,7 @@ int main(void)
 	if (!check(ldt_limit() == FIRST_LIMIT, "the test sees its LDT"))
 		return verdict();
 	m = machine_new();
-	memory = memory_new(PAGE, false);
-	memcpy(memory, code, sizeof(code));
-	machine_slot(&m, 0, 0, memory, PAGE, 0);
+	memory = machine_code(&m, code, sizeof(code));
 	vcpu = vcpu_new(&m, 0, 0);
 	for (uint32_t i = 1; i <= ROUNDS; i++)
 		good += one_round((volatile uint32_t *)(memory + FLAG), FIRST_LIMIT + i);

@@ -33,14 +33,12 @@ int main(void)
 {
 	struct sigaction action = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
 	struct machine m;
-	uint8_t *text, *memory;
+	uint8_t *memory;
 	int result;
 
 	start(20);
 	m = machine_new();
-	text = memory_new(PAGE, false);
-	memcpy(text, code, sizeof(code));
-	machine_slot(&m, 0, 0, text, PAGE, 0);
+	machine_code(&m, code, sizeof(code));
 	memory = memory_new(PAGE, false);
 	machine_slot(&m, 1, GUEST_MEMORY, memory, PAGE, 0);
 	vcpu = vcpu_new(&m, 0, GUEST_MEMORY);

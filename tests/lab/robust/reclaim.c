@@ -11,7 +11,6 @@
 #include "robust.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -117,7 +116,6 @@ static void test_guest_writes(bool large, bool mapped)
 
 int main(void)
 {
-	uint8_t *text;
 
 	start(30);
 	if (!join_cgroup()) {
@@ -125,9 +123,7 @@ int main(void)
 		return 0;
 	}
 	machine = machine_new();
-	text = memory_new(PAGE, false);
-	memcpy(text, code, sizeof(code));
-	machine_slot(&machine, 0, 0, text, PAGE, 0);
+	machine_code(&machine, code, sizeof(code));
 	vcpu = vcpu_new(&machine, 0, GUEST_MEMORY);
 	for (int large = 0; large < 2; large++) {
 		test_control(large);

@@ -128,6 +128,15 @@ void *memory_new(size_t bytes, bool large)
 	return memory;
 }
 
+void *machine_code(struct machine *m, const void *code, size_t bytes)
+{
+	void *page = memory_new(PAGE, false);
+
+	memcpy(page, code, bytes);
+	machine_slot(m, 0, 0, page, PAGE, 0);
+	return page;
+}
+
 void vcpu_set_regs(struct vcpu *v, const struct kvm_regs *regs)
 {
 	if (ioctl(v->fd, KVM_SET_REGS, regs))

@@ -43,6 +43,8 @@ void machine_slot(struct machine *m, unsigned int slot, uint64_t gpa, void *memo
 		  uint64_t bytes, uint32_t flags);
 /* Anonymous memory, without large pages unless @large. */
 void *memory_new(size_t bytes, bool large);
+/* Slot 0: a page at 0, where vcpu_new() begins, with @code. The page. */
+void *machine_code(struct machine *m, const void *code, size_t bytes);
 
 /* A vCPU that stands at 0 in 32-bit protected mode, flat, without paging, with @ebx. */
 struct vcpu vcpu_new(struct machine *m, unsigned int id, uint32_t ebx);

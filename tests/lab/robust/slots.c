@@ -12,7 +12,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #define GUEST_MEMORY	0x40000000UL
@@ -84,14 +83,11 @@ int main(void)
 {
 	unsigned int round, written = 0;
 	pthread_t threads[2];
-	uint8_t *text;
 
 	start(60);
 	stop_signal_init();
 	machine = machine_new();
-	text = memory_new(PAGE, false);
-	memcpy(text, code, sizeof(code));
-	machine_slot(&machine, 0, 0, text, PAGE, 0);
+	machine_code(&machine, code, sizeof(code));
 	memory = memory_new(PAGE, false);
 	others = memory_new(OTHERS * PAGE, false);
 	vcpu = vcpu_new(&machine, 0, GUEST_MEMORY);
